@@ -1,0 +1,33 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run check test bench backends-up backends-down
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Serve on this machine, embedded, in release mode.
+	cargo run --release -- serve
+
+check: ## Format, lints and documentation, warnings denied.
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
+
+test: ## The whole suite, against real servers that are started for it and stopped after it.
+	@trap 'deploy/local/backends down' EXIT; \
+	set -e; \
+	deploy/local/backends up; \
+	servers=$$(deploy/local/backends env); \
+	eval "$$servers"; \
+	export URLSHORT_TEST_REQUIRED=1; \
+	cargo test --locked
+
+bench: ## Measure the redirect path of the release build.
+	cargo build --release --locked
+	cargo bench --bench redirect
+
+backends-up: ## Start PostgreSQL, Redis, Redis Cluster and Kafka for the tests.
+	deploy/local/backends up
+
+backends-down: ## Stop what backends-up started and remove its data.
+	deploy/local/backends down

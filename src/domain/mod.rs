@@ -1,0 +1,14 @@
+//! The words of the product: codes, links, clicks. Knows nothing of disks, sockets or clocks.
+
+pub mod agent;
+pub mod calendar;
+pub mod click;
+pub mod code;
+pub mod counts;
+pub mod dedupe;
+pub mod key;
+pub mod link;
+pub mod query;
+pub mod target;
+pub mod time;
+pub mod visitors;

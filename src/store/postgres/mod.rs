@@ -1,0 +1,191 @@
+//! A shard on a `PostgreSQL` server.
+//!
+//! # Why
+//!
+//! The drivers wait for ever by default, in several places. Every await here has a deadline, a
+//! connection whose answer did not come in time is thrown away (the next borrower would wait
+//! behind it), and a server that failed is left alone but for one probe at a time.
+
+mod cluster;
+mod connect;
+mod lease;
+mod links;
+mod pipeline;
+mod rollup;
+mod stats;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use tokio::sync::Mutex;
+
+use crate::domain::time::Timestamp;
+use crate::store::error::BreakerOpen;
+use crate::store::error::StoreError;
+use crate::store::postgres::lease::Lent;
+
+/// Failures in a row after which the server is left alone.
+const BREAK_AFTER: u32 = 5;
+/// Waiting borrowers beyond which more are turned away at once.
+const MAX_WAITING: usize = 64;
+
+/// A server-backed shard.
+#[derive(Debug, Clone)]
+pub struct PostgresShard {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shard: usize,
+    /// Redirects and the API: many short statements.
+    front: Pool,
+    /// Loops and statistics: few longer ones, which must not starve the others.
+    back: Pool,
+    failures: AtomicU32,
+    open: AtomicBool,
+    migrated: AtomicBool,
+    connecting: Mutex<()>,
+}
+
+/// Who asks, and so how long it may take.
+#[derive(Clone, Copy, Debug)]
+enum Class {
+    /// Part of a redirect's 300 ms.
+    Redirect,
+    /// A request of the API.
+    Api,
+    /// Statistics.
+    Report,
+    /// A loop of ours.
+    Work,
+}
+
+impl Class {
+    const fn budget(self) -> Duration {
+        match self {
+            Self::Redirect => Duration::from_millis(240),
+            Self::Api => Duration::from_millis(1_400),
+            Self::Report => Duration::from_secs(3),
+            Self::Work => Duration::from_secs(10),
+        }
+    }
+}
+
+impl PostgresShard {
+    /// A shard that is reached by [`connect`](Self::connect). `shard` is its place in the
+    /// configuration.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub fn new(shard: usize, url: &str) -> Result<Self, String> {
+        let (front, back) = connect::pools(url)?;
+        let inner = Inner {
+            shard,
+            front,
+            back,
+            failures: AtomicU32::new(0),
+            open: AtomicBool::new(true),
+            migrated: AtomicBool::new(false),
+            connecting: Mutex::new(()),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Reaches the server, applies pending migrations once, and closes the breaker.
+    ///
+    /// # Errors
+    /// An outage, or a migration that failed.
+    pub async fn connect(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.inner.connecting.lock().await;
+        if self.inner.migrated.load(Ordering::Acquire) {
+            let lent = Lent::probe(self).await?;
+            lent.query("SELECT 1", &[]).await?;
+        } else {
+            connect::migrate(self).await?;
+            self.inner.migrated.store(true, Ordering::Release);
+        }
+        self.inner.failures.store(0, Ordering::Relaxed);
+        self.inner.open.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether requests are sent to it.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !self.inner.open.load(Ordering::Acquire)
+    }
+
+    /// The server's clock.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        let row = self
+            .lend(Class::Api)
+            .await?
+            .one("SELECT urlshort.now_us()", &[])
+            .await?;
+        Ok(Timestamp::from_micros(row.get(0)))
+    }
+
+    /// Connections made and in use, over both pools.
+    #[must_use]
+    pub fn pool(&self) -> (usize, usize) {
+        [&self.inner.front, &self.inner.back]
+            .iter()
+            .fold((0, 0), |(size, used), pool| {
+                let status = pool.status();
+                (
+                    size + status.size,
+                    used + status.size.saturating_sub(status.available),
+                )
+            })
+    }
+
+    async fn lend(&self, class: Class) -> Result<Lent, StoreError> {
+        if self.inner.open.load(Ordering::Acquire) {
+            return Err(self.unavailable(BreakerOpen));
+        }
+        Lent::from_pool(self, class).await
+    }
+
+    fn pool_of(&self, class: Class) -> &Pool {
+        match class {
+            Class::Redirect | Class::Api => &self.inner.front,
+            Class::Report | Class::Work => &self.inner.back,
+        }
+    }
+
+    fn succeeded(&self) {
+        if self.inner.failures.load(Ordering::Relaxed) != 0 {
+            self.inner.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn failed(&self) {
+        let failures = self.inner.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= BREAK_AFTER && !self.inner.open.swap(true, Ordering::AcqRel) {
+            tracing::warn!(
+                shard = self.inner.shard,
+                "shard does not answer; probing it"
+            );
+            // What is pooled may be sockets to a dead server.
+            self.inner.front.retain(|_, _| false);
+            self.inner.back.retain(|_, _| false);
+        }
+    }
+
+    fn unavailable(&self, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+        StoreError::Unavailable {
+            shard: self.inner.shard,
+            source: Box::new(source),
+        }
+    }
+}

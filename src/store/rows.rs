@@ -1,0 +1,262 @@
+//! What the shards take and give: plain rows, the same for both stores.
+
+use uuid::Uuid;
+
+use crate::domain::click::Click;
+use crate::domain::code::ShortCode;
+use crate::domain::link::ClickTotals;
+use crate::domain::link::Link;
+use crate::domain::link::LinkState;
+use crate::domain::time::Timestamp;
+use crate::slots::Slot;
+
+/// Who a shard is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterRow {
+    /// The cluster it belongs to.
+    pub cluster_id: String,
+    /// Its identity, not its address.
+    pub shard_id: String,
+    /// Its number, in order of registration.
+    pub ordinal: i32,
+    /// Raised after a restore, so that old cache entries are not found.
+    pub generation: i64,
+    /// The key of derived codes, the same on every shard.
+    pub secret: Vec<u8>,
+}
+
+/// One row of `slot_owner`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotOwner {
+    /// Which slot.
+    pub slot: Slot,
+    /// Whether the shard may serve it.
+    pub active: bool,
+    /// The higher one wins where two are active.
+    pub owner_epoch: i64,
+}
+
+/// One row of the cluster-wide small data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataRow {
+    /// Such as `key/<id>`.
+    pub key: String,
+    /// The highest one on any shard is the value.
+    pub version: i64,
+    /// JSON.
+    pub value: String,
+}
+
+/// A change that the feed tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub code: ShortCode,
+    /// The version after it.
+    pub version: i64,
+}
+
+/// What an insert did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inserted {
+    /// The row is new.
+    New(Box<Link>),
+    /// The code was there before, live or as a tombstone.
+    Taken,
+}
+
+/// What a change or deletion did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changed {
+    /// The row now looks like this.
+    Done(Box<Link>),
+    /// The version was another one, or the state did not allow it.
+    Mismatch,
+}
+
+/// Which links a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct ListFilter {
+    /// Only links of this owner; `None`: of everybody.
+    pub owner: Option<String>,
+    /// Only links with this tag.
+    pub tag: Option<String>,
+    /// Only links in this state.
+    pub status: Option<ListStatus>,
+    /// Created at this time or later.
+    pub created_after: Option<Timestamp>,
+    /// Created before this time.
+    pub created_before: Option<Timestamp>,
+    /// Only links before this one in the order (newest first, then by code downwards).
+    pub before: Option<(i64, String)>,
+}
+
+/// The states a list can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListStatus {
+    /// May be followed, apart from `valid_from`.
+    Active,
+    /// Switched off.
+    Disabled,
+    /// Past its `expires_at`.
+    Expired,
+    /// A tombstone.
+    Deleted,
+}
+
+impl ListStatus {
+    /// The state number and, for links in the active state, whether they must have expired.
+    #[must_use]
+    pub const fn parts(self) -> (i16, Option<bool>) {
+        match self {
+            Self::Active => (LinkState::Active.number(), Some(false)),
+            Self::Disabled => (LinkState::Disabled.number(), None),
+            Self::Expired => (LinkState::Active.number(), Some(true)),
+            Self::Deleted => (LinkState::Deleted.number(), None),
+        }
+    }
+}
+
+/// A page of one shard and the slots that it covers.
+#[derive(Clone, Debug, Default)]
+pub struct ShardPage {
+    /// Newest first.
+    pub links: Vec<Link>,
+    /// The slots that the shard owns.
+    pub slots: Vec<Slot>,
+}
+
+/// A producer's sign of life.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// The process incarnation.
+    pub producer: Uuid,
+    /// Where it runs, for people.
+    pub host: String,
+    /// The time of the oldest click that it holds and nobody counted or took over.
+    pub oldest_unshipped: Option<Timestamp>,
+    /// Whether it stopped and its spool is empty.
+    pub closed: bool,
+}
+
+/// An open gap in a producer's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The slot.
+    pub slot: Slot,
+    /// The producer.
+    pub producer: Uuid,
+    /// First missing number.
+    pub from: u64,
+    /// Last missing number.
+    pub to: u64,
+}
+
+/// A record that cannot be counted, kept for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadEvent {
+    /// The slot it came with.
+    pub slot: Slot,
+    /// Why.
+    pub reason: String,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Where a partition's offset moves with a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetMove {
+    /// The partition, which is the slot.
+    pub slot: Slot,
+    /// Where it must stand.
+    pub from: i64,
+    /// Where it will stand.
+    pub to: i64,
+    /// The lease under which this was read.
+    pub lease_epoch: i64,
+    /// Identity of the last record before `to`.
+    pub last: Option<(Uuid, u64)>,
+    /// Offsets that the bus no longer had, skipped by this move.
+    pub lost: Option<(i64, i64)>,
+}
+
+/// One transaction of the rollup.
+#[derive(Clone, Debug, Default)]
+pub struct RollupBatch {
+    /// In order per producer and slot.
+    pub clicks: Vec<Click>,
+    /// Records that could not be read.
+    pub dead: Vec<DeadEvent>,
+    /// With Kafka: the partition's move.
+    pub offset: Option<OffsetMove>,
+}
+
+/// What a rollup transaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RollupOutcome {
+    /// Committed.
+    Done(RolledUp),
+    /// Somebody else moved the offset or took the lease: nothing was written.
+    Fenced,
+}
+
+/// The figures of a committed rollup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolledUp {
+    /// Clicks that counted now.
+    pub counted: ClickTotals,
+    /// Copies that were dropped.
+    pub duplicates: u64,
+    /// Clicks of unknown or purged links.
+    pub ignored: u64,
+    /// Events set aside.
+    pub dead: u64,
+    /// Rows written.
+    pub rows: u64,
+}
+
+/// A partition's lease and position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The partition.
+    pub slot: Slot,
+    /// Who holds it, if it has not run out.
+    pub holder: Option<String>,
+    /// Grows with every taking, never with a renewal.
+    pub epoch: i64,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// Identity of the record before it.
+    pub last: Option<(Uuid, u64)>,
+    /// Why nobody may read it, if so.
+    pub stopped: Option<String>,
+}
+
+/// The counts of one link in a range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Quarters of an hour with clicks.
+    pub quarters: Vec<(i64, ClickTotals)>,
+    /// Sum of the days' unique visitors.
+    pub uniques: u64,
+}
+
+/// How far the counts of a slot can be behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The database's time.
+    pub now: Timestamp,
+    /// Every producer that did not close.
+    pub producers: Vec<ProducerSeen>,
+    /// With Kafka: when the partition's reader last stood at its end.
+    pub caught_up_at: Option<Timestamp>,
+}
+
+/// A producer that has not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerSeen {
+    /// Its last sign of life.
+    pub seen_at: Timestamp,
+    /// The oldest click that it holds.
+    pub oldest_unshipped: Option<Timestamp>,
+}

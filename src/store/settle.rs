@@ -1,0 +1,259 @@
+//! Which clicks of a batch count, and what they add: the part of a rollup that needs no database.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::agent::AgentTable;
+use crate::domain::click::Click;
+use crate::domain::counts::Counts;
+use crate::domain::counts::LinkCounts;
+use crate::domain::counts::MAX_VALUES;
+use crate::domain::counts::OTHER;
+use crate::domain::dedupe::Verdict;
+use crate::domain::dedupe::Watermark;
+use crate::domain::link::ClickTotals;
+use crate::domain::time::Timestamp;
+use crate::slots::Slot;
+use crate::store::rows::DeadEvent;
+use crate::store::rows::RolledUp;
+
+/// Watermarks by slot and producer, as a store read them behind the slots' locks.
+pub(super) type Marks = BTreeMap<(u8, Uuid), Watermark>;
+
+/// What a store knows before it settles a batch.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Watermarks and gaps of the batch's producers.
+    pub(super) marks: Marks,
+    /// Producers that `producers` names.
+    pub(super) producers: HashSet<Uuid>,
+    /// Codes of the batch that are links and not purged.
+    pub(super) live: HashSet<Arc<str>>,
+}
+
+/// What a store has to write.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Sorted counts.
+    pub(super) counts: Counts,
+    /// Watermarks that moved or whose gaps changed.
+    pub(super) moved: Marks,
+    /// Events to set aside.
+    pub(super) dead: Vec<DeadEvent>,
+    /// The figures so far; `rows` is filled in by the store.
+    pub(super) figures: RolledUp,
+}
+
+/// The slots, producers and codes that a batch touches, each once and sorted.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) slots: Vec<Slot>,
+    pub(super) producers: Vec<Uuid>,
+    pub(super) codes: Vec<Arc<str>>,
+}
+
+impl Touched {
+    pub(super) fn by(clicks: &[Click], and: Option<Slot>) -> Self {
+        let mut slots: Vec<Slot> = clicks
+            .iter()
+            .filter_map(|click| Slot::new(click.slot))
+            .collect();
+        slots.extend(and);
+        slots.sort_unstable();
+        slots.dedup();
+        let mut producers: Vec<Uuid> = clicks.iter().map(|click| click.producer_id).collect();
+        producers.sort_unstable();
+        producers.dedup();
+        let codes: HashSet<&Arc<str>> = clicks.iter().map(|click| &click.code).collect();
+        let mut codes: Vec<Arc<str>> = codes.into_iter().map(Arc::clone).collect();
+        codes.sort_unstable();
+        Self {
+            slots,
+            producers,
+            codes,
+        }
+    }
+}
+
+/// Sorts the clicks into new ones and copies, and adds the new ones up.
+pub(super) fn settle(
+    clicks: &[Click],
+    mut known: Known,
+    now: Timestamp,
+    agents: &mut AgentTable,
+) -> Settled {
+    let mut settled = Settled::default();
+    let mut strangers: HashSet<(u8, Uuid)> = HashSet::new();
+    for click in clicks {
+        let key = (click.slot, click.producer_id);
+        let stranger = !known.marks.contains_key(&key)
+            && !known.producers.contains(&click.producer_id)
+            && click.seq != 1;
+        if stranger || strangers.contains(&key) {
+            strangers.insert(key);
+            settled.dead.extend(dead(
+                click,
+                "a producer that nobody knows begins in the middle",
+            ));
+            continue;
+        }
+        let mark = known.marks.entry(key).or_default();
+        if mark.take(click.seq) == Verdict::Duplicate {
+            settled.figures.duplicates += 1;
+            continue;
+        }
+        settled.moved.entry(key).or_default();
+        if known.live.contains(&click.code) {
+            settled.counts.add(click, now, agents);
+        } else {
+            settled.figures.ignored += 1;
+        }
+    }
+    for (key, moved) in &mut settled.moved {
+        *moved = known.marks.remove(key).unwrap_or_default();
+    }
+    for link in settled.counts.links.values() {
+        settled.figures.counted.human += link.totals.human;
+        settled.figures.counted.bot += link.totals.bot;
+        settled.figures.counted.preview += link.totals.preview;
+        settled.figures.counted.head += link.totals.head;
+    }
+    settled.figures.dead = settled.dead.len() as u64;
+    settled
+}
+
+fn dead(click: &Click, reason: &str) -> Option<DeadEvent> {
+    let payload = serde_json::to_vec(click).unwrap_or_default();
+    Some(DeadEvent {
+        slot: Slot::new(click.slot)?,
+        reason: reason.to_owned(),
+        payload,
+    })
+}
+
+/// A link's values of one day and dimension.
+pub(super) type Group = (Arc<str>, i32, i16);
+
+/// The groups of a batch with the values that it brings.
+pub(super) fn groups(counts: &Counts) -> BTreeMap<Group, Vec<Arc<str>>> {
+    let mut groups: BTreeMap<Group, Vec<Arc<str>>> = BTreeMap::new();
+    for ((_, code), link) in &counts.links {
+        for (day, dimension, value) in link.values.keys() {
+            let group = (Arc::clone(code), *day, *dimension);
+            groups.entry(group).or_default().push(Arc::clone(value));
+        }
+    }
+    groups
+}
+
+/// Folds values that would be one too many for their group into `other`.
+///
+/// `stored` holds for a group how many values it has and which of the batch's are among them;
+/// a group that is missing there has none yet.
+pub(super) fn fold_surplus(counts: &mut Counts, stored: &HashMap<Group, (i64, HashSet<Arc<str>>)>) {
+    for ((_, code), link) in &mut counts.links {
+        let mut added: HashMap<(i32, i16), i64> = HashMap::new();
+        let keys: Vec<(i32, i16, Arc<str>)> = link.values.keys().cloned().collect();
+        for (day, dimension, value) in keys {
+            let group = stored.get(&(Arc::clone(code), day, dimension));
+            if &*value == OTHER || group.is_some_and(|(_, known)| known.contains(&value)) {
+                continue;
+            }
+            let new = added.entry((day, dimension)).or_default();
+            if group.map_or(0, |(count, _)| *count) + *new < MAX_VALUES {
+                *new += 1;
+            } else {
+                fold(link, (day, dimension, value));
+            }
+        }
+    }
+}
+
+fn fold(link: &mut LinkCounts, key: (i32, i16, Arc<str>)) {
+    let Some(surplus) = link.values.remove(&key) else {
+        return;
+    };
+    let other: &mut ClickTotals = link.values.entry((key.0, key.1, OTHER.into())).or_default();
+    other.human += surplus.human;
+    other.bot += surplus.bot;
+    other.preview += surplus.preview;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::click::ClickKind;
+    use crate::domain::click::Trigger;
+
+    fn click(seq: u64, referrer: &str) -> Click {
+        Click {
+            v: 1,
+            producer_id: Uuid::from_u128(1),
+            slot: 3,
+            seq,
+            code: "abc".into(),
+            at: Timestamp::from_micros(5),
+            kind: ClickKind::Human,
+            trigger: Trigger::Link,
+            country: None,
+            referrer: Some(referrer.into()),
+            agent: "x".into(),
+            language: None,
+            visitor: seq,
+        }
+    }
+
+    fn known() -> Known {
+        Known {
+            live: HashSet::from(["abc".into()]),
+            ..Known::default()
+        }
+    }
+
+    #[test]
+    fn copies_are_dropped_and_new_clicks_are_added_up() {
+        let clicks = [click(1, "a"), click(2, "a"), click(2, "a"), click(1, "a")];
+        let now = Timestamp::from_micros(10);
+        let settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        assert_eq!(settled.figures.counted.human, 2);
+        assert_eq!(settled.figures.duplicates, 2);
+        assert_eq!(
+            settled.moved.values().next().map(|mark| mark.last_seq),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn an_unknown_producer_must_begin_at_one() {
+        let clicks = [click(5, "a"), click(6, "a")];
+        let now = Timestamp::from_micros(10);
+        let settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        assert_eq!((settled.dead.len(), settled.figures.counted.human), (2, 0));
+    }
+
+    #[test]
+    fn a_link_keeps_a_thousand_values_a_day() {
+        let clicks: Vec<Click> = (1..=1_500)
+            .map(|seq| click(seq, &format!("h{seq}")))
+            .collect();
+        let now = Timestamp::from_micros(10);
+        let mut settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        fold_surplus(&mut settled.counts, &HashMap::new());
+        let link = settled.counts.links.values().next().unwrap();
+        let referrers: Vec<_> = link
+            .values
+            .iter()
+            .filter(|((_, dim, _), _)| *dim == 1)
+            .collect();
+        assert_eq!(referrers.len(), 1_001);
+        let other = referrers
+            .iter()
+            .find(|((_, _, value), _)| &**value == OTHER)
+            .unwrap();
+        assert_eq!(other.1.human, 500);
+    }
+}

@@ -1,0 +1,178 @@
+//! One database that owns slots: the seam between routing and the two kinds of store.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::config::ShardUrl;
+use crate::domain::agent::AgentTable;
+use crate::domain::click::Dimension;
+use crate::domain::code::ShortCode;
+use crate::domain::link::ClickTotals;
+use crate::domain::link::Link;
+use crate::domain::link::LinkFields;
+use crate::domain::link::NewLink;
+use crate::domain::link::Route;
+use crate::domain::time::Timestamp;
+use crate::slots::Slot;
+use crate::slots::hash;
+use crate::store::error::StoreError;
+use crate::store::postgres::PostgresShard;
+use crate::store::rows::Beat;
+use crate::store::rows::Change;
+use crate::store::rows::Changed;
+use crate::store::rows::ClusterRow;
+use crate::store::rows::DataRow;
+use crate::store::rows::Freshness;
+use crate::store::rows::Gap;
+use crate::store::rows::Inserted;
+use crate::store::rows::Lease;
+use crate::store::rows::LinkStats;
+use crate::store::rows::ListFilter;
+use crate::store::rows::RollupBatch;
+use crate::store::rows::RollupOutcome;
+use crate::store::rows::ShardPage;
+use crate::store::rows::SlotOwner;
+use crate::store::sqlite::SqliteShard;
+
+/// How long the feed keeps changes.
+pub const CHANGES_KEPT: Duration = Duration::from_mins(15);
+/// How long a watermark outlives its producer.
+pub const WATERMARKS_KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long a lease lasts without renewal.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How long a worker counts as alive after its last sign of life.
+pub const WORKER_ALIVE: Duration = Duration::from_secs(15);
+
+/// The hash under which a URL is found for reuse, as the databases' signed integer.
+#[must_use]
+pub fn url_hash(url: &str) -> i64 {
+    hash(url.as_bytes()).cast_signed()
+}
+
+/// One database that owns slots. Closed on purpose: these two, and no third.
+#[derive(Debug, Clone)]
+pub enum Shard {
+    /// A file of this process.
+    Sqlite(SqliteShard),
+    /// A server that many processes share.
+    Postgres(PostgresShard),
+}
+
+/// Writes each method of the seam once: its signature, and a match that delegates.
+macro_rules! delegate {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Shard {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// [`StoreError`], named by what the caller can do.
+            pub async fn $name(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
+                match self {
+                    Self::Sqlite(shard) => shard.$name($($arg),*).await,
+                    Self::Postgres(shard) => shard.$name($($arg),*).await,
+                }
+            })*
+        }
+    };
+}
+
+delegate! {
+    /// Opens or connects, and applies pending migrations.
+    fn connect() -> ();
+    /// The database's clock.
+    fn now() -> Timestamp;
+    /// Who this shard is; `None` for an empty database.
+    fn cluster_row() -> Option<ClusterRow>;
+    /// Gives an empty database its identity, slots and data; answers who it is now.
+    fn found(identity: &ClusterRow, slots: &[Slot], data: &[DataRow]) -> ClusterRow;
+    /// Every row of `slot_owner`.
+    fn slot_owners() -> Vec<SlotOwner>;
+    /// Takes a slot that another shard holds with a higher epoch.
+    fn demote(slot: Slot) -> ();
+    /// Raises the generation of the cache keys, after a restore.
+    fn set_generation(generation: i64) -> ();
+    /// The cluster-wide small data as this shard knows it.
+    fn data() -> Vec<DataRow>;
+    /// Writes a row of it, unless this shard knows the same or a higher version.
+    fn put_data(row: &DataRow) -> ();
+    /// Deletes keys of it for good.
+    fn drop_data(keys: &[String]) -> ();
+    /// What the redirect needs of `code`; only an active owner answers `None`.
+    fn route(code: &ShortCode) -> Option<Route>;
+    /// The link behind `code`, tombstones included; only an active owner answers `None`.
+    fn find(code: &ShortCode) -> Option<Link>;
+    /// Inserts one link; `announce` tells the feed.
+    fn insert(new: &NewLink, announce: bool) -> Inserted;
+    /// Inserts many links, all or none; results in order.
+    fn insert_many(new: &[NewLink], announce: bool) -> Vec<Inserted>;
+    /// Writes `fields` over the link if its version still is `version`.
+    fn update(code: &ShortCode, version: i64, fields: &LinkFields) -> Changed;
+    /// Makes the link a tombstone if its version still is `version`; `purge` blanks it.
+    fn delete(code: &ShortCode, version: i64, purge: bool) -> Changed;
+    /// The caller's active links to exactly this URL, oldest first.
+    fn reusable(url: &str, owner: Option<&str>) -> Vec<Link>;
+    /// A page of the links in owned slots, newest first.
+    fn list(filter: &ListFilter, limit: usize) -> ShardPage;
+    /// How many links stand here, tombstones included.
+    fn count_links() -> i64;
+    /// A number that changes with every new row of the feed, where asking is cheap.
+    fn feed_head() -> Option<i64>;
+    /// The changes of the last `micros` microseconds.
+    fn changes(micros: i64) -> Vec<Change>;
+    /// Deletes old changes and watermarks.
+    fn prune() -> ();
+    /// Writes a producer's sign of life.
+    fn beat(beat: &Beat) -> ();
+    /// The open gaps of these producers.
+    fn gaps(producers: &[Uuid]) -> Vec<Gap>;
+    /// Writes a worker's sign of life and names the workers that live.
+    fn beat_worker(worker: &str) -> Vec<String>;
+    /// Takes a worker off the list.
+    fn forget_worker(worker: &str) -> ();
+    /// The leases of this shard's partitions.
+    fn leases() -> Vec<Lease>;
+    /// Takes a free partition; `None` if somebody holds it.
+    fn take_lease(slot: Slot, worker: &str) -> Option<Lease>;
+    /// Prolongs leases without changing their epoch; answers which are still held.
+    fn renew_leases(worker: &str, held: &[(Slot, i64)]) -> Vec<Slot>;
+    /// Gives leases back.
+    fn release_leases(worker: &str, held: &[(Slot, i64)]) -> ();
+    /// Notes that the reader of these partitions stands at their end.
+    fn caught_up(slots: &[Slot]) -> ();
+    /// Stops a partition for everybody until an operator clears it; `None` clears.
+    fn stop_partition(slot: Slot, why: Option<&str>) -> ();
+    /// Counts a batch exactly once.
+    fn roll_up(batch: &Arc<RollupBatch>, agents: &Arc<Mutex<AgentTable>>) -> RollupOutcome;
+    /// The counts of `code` in these quarters of an hour, and the visitors of these UTC days.
+    fn stats(code: &ShortCode, quarters: Range<i64>, days: Range<i32>) -> LinkStats;
+    /// The clicks of `code` by the values of a dimension, over these UTC days.
+    fn values(code: &ShortCode, dimension: Dimension, days: Range<i32>) -> Vec<(String, ClickTotals)>;
+    /// How far the counts of `slot` can be behind.
+    fn freshness(slot: Slot) -> Freshness;
+}
+
+impl Shard {
+    /// A shard at its place in the configuration; nothing is opened yet.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub fn of(place: usize, url: &ShardUrl) -> Result<Self, String> {
+        match url {
+            ShardUrl::Sqlite(path) => Ok(Self::Sqlite(SqliteShard::new(place, path))),
+            ShardUrl::Postgres(url) => PostgresShard::new(place, url.expose()).map(Self::Postgres),
+        }
+    }
+
+    /// Whether it answered last time it was asked.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        match self {
+            Self::Sqlite(shard) => shard.is_up(),
+            Self::Postgres(shard) => shard.is_up(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A shard in a file of this machine: one writer thread with group commit, readers beside it.
+//!
+//! # Why
+//!
+//! `SQLite` allows one writer at a time; a thread that owns it turns waiting for a lock into waiting
+//! in a queue, and lets everything that queued up share one fsync. `synchronous=FULL`: a rollup
+//! that the disk forgot after the spool forgot it would be a lost click.
+
+mod cluster;
+mod links;
+mod pipeline;
+mod rollup;
+mod stats;
+mod threads;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use rusqlite::Connection;
+use rusqlite::ErrorCode;
+use tokio::sync::Mutex;
+
+use crate::domain::time::Timestamp;
+use crate::store::error::DeadlinePassed;
+use crate::store::error::NotConnected;
+use crate::store::error::StoreError;
+use crate::store::migrate;
+use crate::store::sqlite::threads::Threads;
+
+/// How long a caller waits for a thread; the disk may be slow, but nobody waits for ever.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A file-backed shard.
+#[derive(Debug, Clone)]
+pub struct SqliteShard {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shard: usize,
+    path: PathBuf,
+    threads: OnceLock<Threads>,
+    connecting: Mutex<()>,
+}
+
+impl SqliteShard {
+    /// A shard that is opened by [`connect`](Self::connect). `shard` is its place in the
+    /// configuration.
+    #[must_use]
+    pub fn new(shard: usize, path: &Path) -> Self {
+        let threads = OnceLock::new();
+        let path = path.to_owned();
+        Self {
+            inner: Arc::new(Inner {
+                shard,
+                path,
+                threads,
+                connecting: Mutex::new(()),
+            }),
+        }
+    }
+
+    /// Opens the file, makes it if it is not there, and applies pending migrations.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`].
+    pub async fn connect(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.inner.connecting.lock().await;
+        if self.inner.threads.get().is_some() {
+            return Ok(());
+        }
+        let path = self.inner.path.clone();
+        let opened = tokio::task::spawn_blocking(move || Threads::open(&path)).await;
+        let threads = match opened {
+            Ok(opened) => opened.map_err(|error| self.failure(error))?,
+            Err(panicked) => return Err(self.unavailable(panicked)),
+        };
+        drop(self.inner.threads.set(threads));
+        Ok(())
+    }
+
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.inner.threads.get().is_some()
+    }
+
+    /// Runs `job` on a reader's connection.
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let threads = self
+            .inner
+            .threads
+            .get()
+            .ok_or_else(|| self.unavailable(NotConnected))?;
+        self.wait(threads.read(job)).await
+    }
+
+    /// Runs `job` inside the writer's transaction; its changes last once this returns `Ok`.
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let threads = self
+            .inner
+            .threads
+            .get()
+            .ok_or_else(|| self.unavailable(NotConnected))?;
+        self.wait(threads.write(job)).await
+    }
+
+    async fn wait<T>(
+        &self,
+        answer: impl Future<Output = Option<rusqlite::Result<T>>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(DEADLINE, answer).await {
+            Ok(Some(result)) => result.map_err(|error| self.failure(error)),
+            Ok(None) => Err(self.unavailable(NotConnected)),
+            Err(_) => Err(self.unavailable(DeadlinePassed(DEADLINE))),
+        }
+    }
+
+    fn unavailable(&self, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+        StoreError::Unavailable {
+            shard: self.inner.shard,
+            source: Box::new(source),
+        }
+    }
+
+    fn failure(&self, error: rusqlite::Error) -> StoreError {
+        let shard = self.inner.shard;
+        if let rusqlite::Error::SqliteFailure(_, Some(message)) = &error
+            && message.contains("US001")
+        {
+            return StoreError::NotOwner;
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+                StoreError::Refused {
+                    shard,
+                    source: Box::new(error),
+                }
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt {
+                shard,
+                what: error.to_string(),
+            },
+            _ => StoreError::Unavailable {
+                shard,
+                source: Box::new(error),
+            },
+        }
+    }
+
+    /// This machine's time: the database's clock, where the database is a file.
+    ///
+    /// # Errors
+    /// None; the signature is the one of every shard.
+    #[expect(clippy::unused_async, reason = "the same signature as the server's")]
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(now())
+    }
+}
+
+/// This machine's clock.
+fn now() -> Timestamp {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Opens a connection as every thread needs it.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(4))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Opens and migrates: what the writer starts with.
+fn open_and_migrate(path: &Path) -> rusqlite::Result<Connection> {
+    if let Some(folder) = path.parent()
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
+    }
+    let mut connection = open(path)?;
+    migrate::sqlite(&mut connection, now())?;
+    Ok(connection)
+}

@@ -1,0 +1,283 @@
+//! Clicks → counts in a file-backed shard: one transaction a batch.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::domain::agent::AgentTable;
+use crate::domain::counts::Counts;
+use crate::domain::visitors;
+use crate::store::error::StoreError;
+use crate::store::rows::OffsetMove;
+use crate::store::rows::RollupBatch;
+use crate::store::rows::RollupOutcome;
+use crate::store::settle;
+use crate::store::settle::Group;
+use crate::store::settle::Known;
+use crate::store::settle::Marks;
+use crate::store::settle::Touched;
+use crate::store::shard::LEASE;
+use crate::store::sqlite::SqliteShard;
+use crate::store::sqlite::now;
+
+impl SqliteShard {
+    /// Counts a batch exactly once: offset, watermarks and counts move together or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOwner`], or an outage: whether it happened is unknown, and asking again is
+    /// safe, because the watermarks drop copies.
+    pub async fn roll_up(
+        &self,
+        batch: &Arc<RollupBatch>,
+        agents: &Arc<Mutex<AgentTable>>,
+    ) -> Result<RollupOutcome, StoreError> {
+        let (batch, agents) = (Arc::clone(batch), Arc::clone(agents));
+        // BEGIN IMMEDIATE has locked the file: no other rollup reads these watermarks now.
+        self.write(move |connection| {
+            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
+            roll_up(connection, &batch, &mut agents)
+        })
+        .await
+    }
+}
+
+fn roll_up(
+    connection: &Connection,
+    batch: &RollupBatch,
+    agents: &mut AgentTable,
+) -> rusqlite::Result<RollupOutcome> {
+    if let Some(offset) = &batch.offset
+        && !move_offset(connection, offset)?
+    {
+        return Ok(RollupOutcome::Fenced);
+    }
+    let touched = Touched::by(
+        &batch.clicks,
+        batch.offset.as_ref().map(|offset| offset.slot),
+    );
+    let known = Known {
+        marks: read_marks(connection, &touched)?,
+        producers: read_producers(connection, &touched)?,
+        live: read_live(connection, &touched)?,
+    };
+    let mut settled = settle::settle(&batch.clicks, known, now(), agents);
+    let stored = read_values(connection, &settled.counts)?;
+    settle::fold_surplus(&mut settled.counts, &stored);
+    write_counts(connection, &settled.counts)?;
+    write_marks(connection, &settled.moved)?;
+    for event in settled.dead.iter().chain(&batch.dead) {
+        connection
+            .prepare_cached(
+                "INSERT INTO dead_events (slot, reason, payload, at) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                event.slot.number(),
+                event.reason,
+                event.payload,
+                now().micros()
+            ])?;
+    }
+    settled.figures.dead += batch.dead.len() as u64;
+    settled.figures.rows = settled.counts.rows() as u64;
+    Ok(RollupOutcome::Done(settled.figures))
+}
+
+fn move_offset(connection: &Connection, offset: &OffsetMove) -> rusqlite::Result<bool> {
+    let moved = connection
+        .prepare_cached(
+            "UPDATE progress SET next_offset = ?4, last_producer = coalesce(?5, last_producer), \
+             last_seq = coalesce(?6, last_seq), expires = ?7 \
+             WHERE slot = ?1 AND next_offset = ?2 AND lease_epoch = ?3",
+        )?
+        .execute(params![
+            offset.slot.number(),
+            offset.from,
+            offset.lease_epoch,
+            offset.to,
+            offset.last.map(|(producer, _)| *producer.as_bytes()),
+            offset.last.map(|(_, seq)| seq),
+            now().plus(LEASE).micros()
+        ])?;
+    if let Some((from, to)) = offset.lost
+        && moved == 1
+    {
+        connection.execute(
+            "INSERT INTO lost_ranges (slot, from_offset, to_offset, at) VALUES (?1, ?2, ?3, ?4)",
+            params![offset.slot.number(), from, to, now().micros()],
+        )?;
+    }
+    Ok(moved == 1)
+}
+
+fn read_marks(connection: &Connection, touched: &Touched) -> rusqlite::Result<Marks> {
+    let mut marks = Marks::new();
+    let mut seqs = connection
+        .prepare_cached("SELECT last_seq FROM producer_seq WHERE slot = ?1 AND producer_id = ?2")?;
+    let mut gaps = connection.prepare_cached(
+        "SELECT from_seq, to_seq FROM producer_gaps WHERE slot = ?1 AND producer_id = ?2 \
+         ORDER BY from_seq",
+    )?;
+    for slot in &touched.slots {
+        for producer in &touched.producers {
+            let key = params![slot.number(), producer.as_bytes()];
+            let Some(last_seq) = seqs.query_row(key, |row| row.get(0)).optional()? else {
+                continue;
+            };
+            let mark = marks.entry((slot.number(), *producer)).or_default();
+            mark.last_seq = last_seq;
+            let open = gaps.query_map(key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            mark.gaps = open.collect::<rusqlite::Result<_>>()?;
+        }
+    }
+    Ok(marks)
+}
+
+fn read_producers(connection: &Connection, touched: &Touched) -> rusqlite::Result<HashSet<Uuid>> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM producers WHERE id = ?1")?;
+    let mut known = HashSet::new();
+    for producer in &touched.producers {
+        if statement.exists([producer.as_bytes()])? {
+            known.insert(*producer);
+        }
+    }
+    Ok(known)
+}
+
+fn read_live(connection: &Connection, touched: &Touched) -> rusqlite::Result<HashSet<Arc<str>>> {
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM links WHERE code = ?1 AND state <> 3")?;
+    let mut live = HashSet::new();
+    for code in &touched.codes {
+        if statement.exists([&**code])? {
+            live.insert(Arc::clone(code));
+        }
+    }
+    Ok(live)
+}
+
+fn read_values(
+    connection: &Connection,
+    counts: &Counts,
+) -> rusqlite::Result<HashMap<Group, (i64, HashSet<Arc<str>>)>> {
+    let mut exists = connection.prepare_cached(
+        "SELECT 1 FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3 AND value = ?4",
+    )?;
+    let mut count = connection.prepare_cached(
+        "SELECT count(*) FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3",
+    )?;
+    let mut stored = HashMap::new();
+    for (group, values) in settle::groups(counts) {
+        let (code, day, dimension) = &group;
+        let mut known = HashSet::new();
+        for value in &values {
+            if exists.exists(params![&**code, day, dimension, &**value])? {
+                known.insert(Arc::clone(value));
+            }
+        }
+        // Only a group that gains values can overflow, and only then is it worth a count.
+        if known.len() < values.len() {
+            let rows = count.query_row(params![&**code, day, dimension], |row| row.get(0))?;
+            stored.insert(group, (rows, known));
+        } else {
+            stored.insert(group, (0, known));
+        }
+    }
+    Ok(stored)
+}
+
+fn write_counts(connection: &Connection, counts: &Counts) -> rusqlite::Result<()> {
+    let mut total = connection.prepare_cached(
+        "INSERT INTO clicks_total (slot, code, human, bot, preview, head) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (code) DO UPDATE SET \
+         human = human + excluded.human, bot = bot + excluded.bot, \
+         preview = preview + excluded.preview, head = head + excluded.head",
+    )?;
+    let mut quarter = connection.prepare_cached(
+        "INSERT INTO clicks_quarter (slot, code, quarter, human, bot, preview, head) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (code, quarter) DO UPDATE SET \
+         human = human + excluded.human, bot = bot + excluded.bot, \
+         preview = preview + excluded.preview, head = head + excluded.head",
+    )?;
+    let mut value = connection.prepare_cached(
+        "INSERT INTO clicks_value (slot, code, day, dimension, value, human, bot, preview) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT (code, day, dimension, value) DO UPDATE SET \
+         human = human + excluded.human, bot = bot + excluded.bot, \
+         preview = preview + excluded.preview",
+    )?;
+    let mut old_sketch = connection
+        .prepare_cached("SELECT sketch FROM clicks_visitors WHERE code = ?1 AND day = ?2")?;
+    let mut sketch = connection.prepare_cached(
+        "INSERT INTO clicks_visitors (slot, code, day, sketch) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (code, day) DO UPDATE SET sketch = excluded.sketch",
+    )?;
+    for ((slot, code), link) in &counts.links {
+        let sums = &link.totals;
+        total.execute(params![
+            slot,
+            &**code,
+            sums.human,
+            sums.bot,
+            sums.preview,
+            sums.head
+        ])?;
+        for (at, sums) in &link.quarters {
+            quarter.execute(params![
+                slot,
+                &**code,
+                at,
+                sums.human,
+                sums.bot,
+                sums.preview,
+                sums.head
+            ])?;
+        }
+        for ((day, dimension, word), sums) in &link.values {
+            value.execute(params![
+                slot,
+                &**code,
+                day,
+                dimension,
+                &**word,
+                sums.human,
+                sums.bot,
+                sums.preview
+            ])?;
+        }
+        for (day, hashes) in &link.visitors {
+            let old: Option<Vec<u8>> = old_sketch
+                .query_row(params![&**code, day], |row| row.get(0))
+                .optional()?;
+            let merged = visitors::merge(old.as_deref(), hashes.iter().copied());
+            sketch.execute(params![slot, &**code, day, merged])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_marks(connection: &Connection, marks: &Marks) -> rusqlite::Result<()> {
+    let mut seq = connection.prepare_cached(
+        "INSERT INTO producer_seq (slot, producer_id, last_seq) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (slot, producer_id) DO UPDATE SET last_seq = excluded.last_seq",
+    )?;
+    let mut forget = connection
+        .prepare_cached("DELETE FROM producer_gaps WHERE slot = ?1 AND producer_id = ?2")?;
+    let mut gap = connection.prepare_cached(
+        "INSERT INTO producer_gaps (slot, producer_id, from_seq, to_seq) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for ((slot, producer), mark) in marks {
+        seq.execute(params![slot, producer.as_bytes(), mark.last_seq])?;
+        forget.execute(params![slot, producer.as_bytes()])?;
+        for (from, to) in &mark.gaps {
+            gap.execute(params![slot, producer.as_bytes(), from, to])?;
+        }
+    }
+    Ok(())
+}

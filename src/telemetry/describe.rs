@@ -1,0 +1,250 @@
+//! Every metric of the recorder: its name in full, so that source, dashboards and alerts grep
+//! alike, its kind and its help. The redirects' own are in `stripes`, the process's in `process`.
+
+use metrics::describe_counter;
+use metrics::describe_gauge;
+use metrics::describe_histogram;
+
+/// One metric.
+pub(super) struct Metric {
+    /// `urlshort_<subsystem>_<what>_<unit>[_total]`.
+    pub(super) name: &'static str,
+    kind: Kind,
+    help: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Counter,
+        help,
+    }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Gauge,
+        help,
+    }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Histogram,
+        help,
+    }
+}
+
+pub(super) const HTTP_REQUESTS: Metric = counter(
+    "urlshort_http_requests_total",
+    "Answers by route, method and status.",
+);
+pub(super) const HTTP_DURATION: Metric = histogram(
+    "urlshort_http_request_duration_seconds",
+    "Time from request to answer.",
+);
+pub(super) const HTTP_IN_FLIGHT: Metric = gauge(
+    "urlshort_http_requests_in_flight",
+    "Requests that wait for their answer.",
+);
+pub(super) const RATE_LIMITED: Metric = counter(
+    "urlshort_http_rate_limited_total",
+    "Requests refused because the client sent too many.",
+);
+pub(super) const CACHE_REQUESTS: Metric = counter(
+    "urlshort_cache_requests_total",
+    "Questions to a cache and what they brought.",
+);
+pub(super) const CACHE_ENTRIES: Metric =
+    gauge("urlshort_cache_entries", "Links in the near cache.");
+pub(super) const CACHE_BYTES: Metric =
+    gauge("urlshort_cache_size_bytes", "Memory the near cache takes.");
+pub(super) const CLICKS_DROPPED: Metric =
+    counter("urlshort_clicks_dropped_total", "Clicks lost, by reason.");
+pub(super) const CLICKS_SPOOLED: Metric = counter(
+    "urlshort_clicks_spooled_total",
+    "Clicks written to the spool.",
+);
+pub(super) const CLICKS_SHIPPED: Metric = counter(
+    "urlshort_clicks_shipped_total",
+    "Clicks the bus has acknowledged.",
+);
+pub(super) const CLICKS_COUNTED: Metric = counter(
+    "urlshort_clicks_counted_total",
+    "Clicks in the statistics, by who clicked.",
+);
+pub(super) const CLICKS_DUPLICATE: Metric = counter(
+    "urlshort_clicks_duplicate_total",
+    "Copies of clicks that were counted already.",
+);
+pub(super) const CLICKS_IGNORED: Metric = counter(
+    "urlshort_clicks_ignored_total",
+    "Clicks on links that are unknown or purged.",
+);
+pub(super) const CLICKS_DEAD: Metric = counter(
+    "urlshort_clicks_dead_total",
+    "Clicks set aside because nobody can read them.",
+);
+pub(super) const CLICKS_GAPS: Metric = gauge(
+    "urlshort_clicks_gaps_open",
+    "Holes in the numbering of clicks that may still be filled.",
+);
+pub(super) const CLICK_DELAY: Metric = histogram(
+    "urlshort_clicks_end_to_end_delay_seconds",
+    "Time from a click to its place in the statistics.",
+);
+pub(super) const SPOOL_BYTES: Metric = gauge("urlshort_spool_size_bytes", "What the spool holds.");
+pub(super) const SPOOL_OLDEST: Metric = gauge(
+    "urlshort_spool_oldest_seconds",
+    "Age of the oldest click in the spool.",
+);
+pub(super) const SHIP_ERRORS: Metric = counter(
+    "urlshort_kafka_ship_errors_total",
+    "Batches the bus did not take.",
+);
+pub(super) const KAFKA_UP: Metric = gauge("urlshort_kafka_up", "Whether the bus answers.");
+pub(super) const REDIS_UP: Metric = gauge("urlshort_redis_up", "Whether the far cache answers.");
+pub(super) const REDIS_ERRORS: Metric = counter(
+    "urlshort_redis_errors_total",
+    "Commands the far cache did not answer.",
+);
+pub(super) const REDIS_DURATION: Metric = histogram(
+    "urlshort_redis_command_duration_seconds",
+    "Time for a command of the far cache.",
+);
+pub(super) const SHARD_UP: Metric = gauge("urlshort_shard_up", "Whether the shard answers.");
+pub(super) const SHARD_DURATION: Metric = histogram(
+    "urlshort_shard_query_duration_seconds",
+    "Time for a query, without the wait for a connection.",
+);
+pub(super) const SHARD_ERRORS: Metric =
+    counter("urlshort_shard_errors_total", "Queries that failed.");
+pub(super) const SHARD_POOL_SIZE: Metric = gauge(
+    "urlshort_shard_pool_size_connections",
+    "Connections to the shard.",
+);
+pub(super) const SHARD_POOL_IN_USE: Metric = gauge(
+    "urlshort_shard_pool_in_use_connections",
+    "Connections to the shard at work.",
+);
+pub(super) const FEED_AGE: Metric = gauge(
+    "urlshort_feed_age_seconds",
+    "Time since the shard's changes were last read.",
+);
+pub(super) const FEED_CHANGES: Metric = counter(
+    "urlshort_feed_changes_total",
+    "Changes of links that the feeds brought.",
+);
+pub(super) const LINKS_CREATED: Metric = counter("urlshort_links_created_total", "Links made.");
+pub(super) const LINKS_CHANGED: Metric = counter("urlshort_links_changed_total", "Links edited.");
+pub(super) const LINKS_DELETED: Metric = counter("urlshort_links_deleted_total", "Links deleted.");
+pub(super) const ROLLUP_DURATION: Metric = histogram(
+    "urlshort_rollup_flush_duration_seconds",
+    "Time to write a batch of counts.",
+);
+pub(super) const ROLLUP_CLICKS: Metric = counter(
+    "urlshort_rollup_clicks_total",
+    "Clicks in the batches written.",
+);
+pub(super) const ROLLUP_ROWS: Metric =
+    counter("urlshort_rollup_rows_total", "Rows of counts written.");
+pub(super) const ROLLUP_LAG: Metric = gauge(
+    "urlshort_rollup_lag_records",
+    "Records of the slot that wait to be counted.",
+);
+pub(super) const ROLLUP_LEASES: Metric =
+    gauge("urlshort_rollup_leases_held", "Slots this process counts.");
+pub(super) const BUILD_INFO: Metric = gauge(
+    "urlshort_build_info",
+    "Always 1; the labels tell the build.",
+);
+
+const ALL: [Metric; 39] = [
+    HTTP_REQUESTS,
+    HTTP_DURATION,
+    HTTP_IN_FLIGHT,
+    RATE_LIMITED,
+    CACHE_REQUESTS,
+    CACHE_ENTRIES,
+    CACHE_BYTES,
+    CLICKS_DROPPED,
+    CLICKS_SPOOLED,
+    CLICKS_SHIPPED,
+    CLICKS_COUNTED,
+    CLICKS_DUPLICATE,
+    CLICKS_IGNORED,
+    CLICKS_DEAD,
+    CLICKS_GAPS,
+    CLICK_DELAY,
+    SPOOL_BYTES,
+    SPOOL_OLDEST,
+    SHIP_ERRORS,
+    KAFKA_UP,
+    REDIS_UP,
+    REDIS_ERRORS,
+    REDIS_DURATION,
+    SHARD_UP,
+    SHARD_DURATION,
+    SHARD_ERRORS,
+    SHARD_POOL_SIZE,
+    SHARD_POOL_IN_USE,
+    FEED_AGE,
+    FEED_CHANGES,
+    LINKS_CREATED,
+    LINKS_CHANGED,
+    LINKS_DELETED,
+    ROLLUP_DURATION,
+    ROLLUP_CLICKS,
+    ROLLUP_ROWS,
+    ROLLUP_LAG,
+    ROLLUP_LEASES,
+    BUILD_INFO,
+];
+
+/// Tells the current recorder of every metric.
+pub(super) fn describe_all() {
+    for Metric { name, kind, help } in ALL {
+        match kind {
+            Kind::Counter => describe_counter!(name, help),
+            Kind::Gauge => describe_gauge!(name, help),
+            Kind::Histogram => describe_histogram!(name, help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_convention() {
+        for Metric { name, kind, help } in ALL {
+            assert!(
+                name.starts_with("urlshort_") && help.ends_with('.'),
+                "{name}"
+            );
+            let counts = matches!(kind, Kind::Counter);
+            assert_eq!(name.ends_with("_total"), counts, "{name}");
+            let distribution = matches!(kind, Kind::Histogram);
+            assert!(!distribution || name.ends_with("_seconds"), "{name}");
+        }
+        assert_eq!(
+            ALL.map(|metric| metric.name)
+                .into_iter()
+                .collect::<BTreeSet<_>>()
+                .len(),
+            ALL.len()
+        );
+    }
+}
