@@ -253,7 +253,7 @@ impl Pages {
             .render("error.html", &Context::from_serialize(page)?)
     }
 
-    /// The page about the API, made of its OpenAPI document.
+    /// The page about the API, made of its description in JSON.
     pub fn docs(&self, openapi: &Value) -> Result<String, tera::Error> {
         let page = Reference::of(openapi);
         self.tera

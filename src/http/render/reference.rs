@@ -1,4 +1,4 @@
-//! This file reads an OpenAPI document into what the page about the API shows.
+//! This file reads an API description (`OpenAPI`) into what the page about the API shows.
 
 use serde::Serialize;
 use serde_json::Map;
