@@ -8,8 +8,11 @@
     )
 )]
 
+pub mod cache;
 pub mod config;
 pub mod domain;
+pub mod events;
+pub mod service;
 pub mod shutdown;
 pub mod slots;
 pub mod store;

@@ -1,9 +1,19 @@
 //! Where links and counts live: shards, and the router over them.
 
+pub mod clock;
+mod cluster;
 pub mod error;
 pub mod migrate;
 pub mod postgres;
+pub mod router;
 pub mod rows;
 mod settle;
 pub mod shard;
 pub mod sqlite;
+
+pub use crate::store::cluster::Judgement;
+pub use crate::store::cluster::SLOT_MAP_KEY;
+pub use crate::store::error::StoreError;
+pub use crate::store::router::Member;
+pub use crate::store::router::MemberState;
+pub use crate::store::router::Store;

@@ -91,6 +91,20 @@ pub struct ListFilter {
     pub before: Option<(i64, String)>,
 }
 
+impl ListFilter {
+    /// The first time that is in, the first that is out, and the place that comes before all.
+    ///
+    /// Always numbers: with `IS NULL OR` the databases would not seek in their index, and the
+    /// last page of a walk would read all that came before it.
+    pub(super) fn bounds(&self) -> (i64, i64, (i64, &str)) {
+        let after = self.created_after.map_or(i64::MIN, Timestamp::micros);
+        let before = self.created_before.map_or(i64::MAX, Timestamp::micros);
+        let last = self.before.as_ref();
+        let last = last.map_or((i64::MAX, ""), |(time, code)| (*time, code.as_str()));
+        (after, before, last)
+    }
+}
+
 /// The states a list can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListStatus {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::click::Click;
+use crate::domain::code::is_code;
 use crate::domain::counts::Counts;
 use crate::domain::counts::LinkCounts;
 use crate::domain::counts::MAX_VALUES;
@@ -68,7 +69,11 @@ impl Touched {
         let mut producers: Vec<Uuid> = clicks.iter().map(|click| click.producer_id).collect();
         producers.sort_unstable();
         producers.dedup();
-        let codes: HashSet<&Arc<str>> = clicks.iter().map(|click| &click.code).collect();
+        let codes: HashSet<&Arc<str>> = clicks
+            .iter()
+            .map(|click| &click.code)
+            .filter(|code| is_code(code.as_bytes()))
+            .collect();
         let mut codes: Vec<Arc<str>> = codes.into_iter().map(Arc::clone).collect();
         codes.sort_unstable();
         Self {
@@ -89,6 +94,10 @@ pub(super) fn settle(
     let mut settled = Settled::default();
     let mut strangers: HashSet<(u8, Uuid)> = HashSet::new();
     for click in clicks {
+        if let Some(flaw) = flaw(click) {
+            settled.dead.extend(dead(click, flaw));
+            continue;
+        }
         let key = (click.slot, click.producer_id);
         let stranger = !known.marks.contains_key(&key)
             && !known.producers.contains(&click.producer_id)
@@ -126,6 +135,20 @@ pub(super) fn settle(
     settled
 }
 
+/// What makes a click one that no store can count; it came from outside, and a batch that fails for
+/// it would fail for ever.
+fn flaw(click: &Click) -> Option<&'static str> {
+    if i64::try_from(click.seq).is_err() {
+        Some("its number is too high")
+    } else if !is_code(click.code.as_bytes()) {
+        Some("its code is none")
+    } else if Slot::of(&click.code).number() != click.slot {
+        Some("its slot is not its code's")
+    } else {
+        None
+    }
+}
+
 fn dead(click: &Click, reason: &str) -> Option<DeadEvent> {
     let payload = serde_json::to_vec(click).unwrap_or_default();
     Some(DeadEvent {
@@ -137,6 +160,9 @@ fn dead(click: &Click, reason: &str) -> Option<DeadEvent> {
 
 /// A link's values of one day and dimension.
 pub(super) type Group = (Arc<str>, i32, i16);
+
+/// Per group how many values are stored, and which of the batch's are among them.
+pub(super) type Stored = HashMap<Group, (i64, HashSet<Arc<str>>)>;
 
 /// The groups of a batch with the values that it brings.
 pub(super) fn groups(counts: &Counts) -> BTreeMap<Group, Vec<Arc<str>>> {
@@ -152,9 +178,8 @@ pub(super) fn groups(counts: &Counts) -> BTreeMap<Group, Vec<Arc<str>>> {
 
 /// Folds values that would be one too many for their group into `other`.
 ///
-/// `stored` holds for a group how many values it has and which of the batch's are among them;
-/// a group that is missing there has none yet.
-pub(super) fn fold_surplus(counts: &mut Counts, stored: &HashMap<Group, (i64, HashSet<Arc<str>>)>) {
+/// A group that is missing in `stored` has no value yet.
+pub(super) fn fold_surplus(counts: &mut Counts, stored: &Stored) {
     for ((_, code), link) in &mut counts.links {
         let mut added: HashMap<(i32, i16), i64> = HashMap::new();
         let keys: Vec<(i32, i16, Arc<str>)> = link.values.keys().cloned().collect();
@@ -193,7 +218,7 @@ mod tests {
         Click {
             v: 1,
             producer_id: Uuid::from_u128(1),
-            slot: 3,
+            slot: Slot::of("abc").number(),
             seq,
             code: "abc".into(),
             at: Timestamp::from_micros(5),

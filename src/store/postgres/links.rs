@@ -5,32 +5,23 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 
 use crate::domain::code::ShortCode;
-use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
-use crate::domain::link::LinkState;
 use crate::domain::link::NewLink;
-use crate::domain::link::RedirectStatus;
 use crate::domain::link::Route;
-use crate::domain::query::QueryForward;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::PostgresShard;
+use crate::store::postgres::lease::Lent;
+use crate::store::postgres::link_rows::REST;
+use crate::store::postgres::link_rows::ROUTE;
 use crate::store::rows::Changed;
 use crate::store::rows::Inserted;
 use crate::store::rows::ListFilter;
 use crate::store::rows::ShardPage;
 use crate::store::shard::url_hash;
-
-/// The columns of a route, in the order of [`route_of`].
-const ROUTE: &str = "l.code, l.version, l.state, l.long_url, l.redirect_status, l.valid_from, \
-     l.expires_at, l.expired_url, l.query_forward, l.hide_referrer, l.indexable";
-
-/// The columns after it, in the order of [`link_of`].
-const REST: &str = "l.title, l.notes, l.tags, l.owner, l.created_at, l.updated_at, \
-     coalesce(t.human, 0), coalesce(t.bot, 0), coalesce(t.preview, 0), coalesce(t.head, 0)";
 
 const INSERT: &str = "INSERT INTO links (code, slot, version, state, long_url, url_hash, \
      redirect_status, valid_from, expires_at, expired_url, query_forward, hide_referrer, \
@@ -75,6 +66,8 @@ impl PostgresShard {
         let lent = self.lend(class).await?;
         let mut row = lent.one(sql, &[&code.as_str(), &slot]).await;
         if matches!(&row, Err(error) if lent.is_closed() && error.is_outage()) {
+            // Given back first: with every connection broken, all would wait for each other's.
+            drop(lent);
             row = self
                 .lend(class)
                 .await?
@@ -233,7 +226,7 @@ impl PostgresShard {
                 ],
             )
             .await?;
-        self.changed(&rows)
+        self.changed(&lent, code, &rows).await
     }
 
     /// See [`Shard::delete`](crate::store::shard::Shard::delete).
@@ -264,7 +257,7 @@ impl PostgresShard {
             let rows = lent
                 .query(&sql, &[&code.as_str(), &version, &purge])
                 .await?;
-            return self.changed(&rows);
+            return self.changed(&lent, code, &rows).await;
         }
         lent.begin().await?;
         // A rollup that is counting clicks of this link comes before or after, not in between.
@@ -288,8 +281,9 @@ impl PostgresShard {
                 lent.query(&sql, &[&code.as_str()]).await?;
             }
         }
+        let changed = self.changed(&lent, code, &rows).await;
         lent.commit().await?;
-        self.changed(&rows)
+        changed
     }
 
     /// See [`Shard::reusable`](crate::store::shard::Shard::reusable).
@@ -320,7 +314,7 @@ impl PostgresShard {
             let (state, expired) = status.parts();
             (Some(state), expired)
         });
-        let (before, before_code) = filter.before.clone().unzip();
+        let (after, before, (last, last_code)) = filter.bounds();
         // The owned slots come with the links, in one statement and so from one snapshot.
         let sql = format!(
             "SELECT (SELECT array_agg(slot) FROM slot_owner WHERE state = 'active'), page.* \
@@ -331,9 +325,8 @@ impl PostgresShard {
              AND ($2::text IS NULL OR l.tags @> ARRAY[$2]) \
              AND (($3::smallint IS NULL AND l.state <> 2) OR l.state = $3) \
              AND ($4::boolean IS NULL OR coalesce(l.expires_at <= now_us(), false) = $4) \
-             AND ($5::bigint IS NULL OR l.created_at >= $5) \
-             AND ($6::bigint IS NULL OR l.created_at < $6) \
-             AND ($7::bigint IS NULL OR (l.created_at, l.code) < ($7, $8::text COLLATE \"C\")) \
+             AND l.created_at >= $5 AND l.created_at < $6 \
+             AND (l.created_at, l.code) < ($7, $8::text COLLATE \"C\") \
              ORDER BY l.created_at DESC, l.code DESC LIMIT $9) page ON true"
         );
         let rows = self
@@ -346,10 +339,10 @@ impl PostgresShard {
                     &filter.tag,
                     &state,
                     &expired,
-                    &filter.created_after.map(Timestamp::micros),
-                    &filter.created_before.map(Timestamp::micros),
+                    &after,
                     &before,
-                    &before_code,
+                    &last,
+                    &last_code,
                     &i64::try_from(limit).unwrap_or(i64::MAX),
                 ],
             )
@@ -377,56 +370,21 @@ impl PostgresShard {
         Ok(lent.one("SELECT count(*) FROM links", &[]).await?.get(0))
     }
 
-    fn changed(&self, rows: &[Row]) -> Result<Changed, StoreError> {
-        match rows.first() {
-            Some(row) => Ok(Changed::Done(Box::new(self.link_of(row, 0)?))),
-            None => Ok(Changed::Mismatch),
+    async fn changed(
+        &self,
+        lent: &Lent,
+        code: &ShortCode,
+        rows: &[Row],
+    ) -> Result<Changed, StoreError> {
+        if let Some(row) = rows.first() {
+            return Ok(Changed::Done(Box::new(self.link_of(row, 0)?)));
         }
-    }
-
-    fn route_of(&self, row: &Row, at: usize) -> Result<Route, StoreError> {
-        let status: i16 = row.get(at + 4);
-        let status = u16::try_from(status).unwrap_or_default();
-        Ok(Route {
-            version: row.get(at + 1),
-            state: LinkState::from_number(row.get(at + 2)),
-            target: row.get::<_, &str>(at + 3).into(),
-            status: RedirectStatus::try_from(status).map_err(|what| self.corrupt(what))?,
-            valid_from: row.get(at + 5),
-            expires_at: row.get(at + 6),
-            expired_url: row.get::<_, Option<&str>>(at + 7).map(Into::into),
-            query_forward: QueryForward::from_number(row.get(at + 8)),
-            hide_referrer: row.get(at + 9),
-            indexable: row.get(at + 10),
-        })
-    }
-
-    fn link_of(&self, row: &Row, at: usize) -> Result<Link, StoreError> {
-        let code: &str = row.get(at);
-        Ok(Link {
-            code: code
-                .parse()
-                .map_err(|_error| self.corrupt(format!("the code {code:?}")))?,
-            route: self.route_of(row, at)?,
-            title: row.get(at + 11),
-            notes: row.get(at + 12),
-            tags: row.get(at + 13),
-            owner: row.get(at + 14),
-            created_at: Timestamp::from_micros(row.get(at + 15)),
-            updated_at: Timestamp::from_micros(row.get(at + 16)),
-            clicks: ClickTotals {
-                human: row.get(at + 17),
-                bot: row.get(at + 18),
-                preview: row.get(at + 19),
-                head: row.get(at + 20),
-            },
-        })
-    }
-
-    fn corrupt(&self, what: String) -> StoreError {
-        StoreError::Corrupt {
-            shard: self.inner.shard,
-            what,
+        // The triggers speak only where there is a row: elsewhere "no such version" would be a lie.
+        let sql = "SELECT 1 FROM slot_owner WHERE slot = $1 AND state = 'active'";
+        let slot = i16::from(Slot::of(code.as_str()).number());
+        if lent.query(sql, &[&slot]).await?.is_empty() {
+            return Err(StoreError::NotOwner);
         }
+        Ok(Changed::Mismatch)
     }
 }

@@ -8,7 +8,9 @@
 
 mod cluster;
 mod connect;
+mod counts;
 mod lease;
+mod link_rows;
 mod links;
 mod pipeline;
 mod rollup;

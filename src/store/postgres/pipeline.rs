@@ -34,7 +34,7 @@ impl PostgresShard {
     /// # Errors
     /// An outage.
     pub async fn changes(&self, micros: i64) -> Result<Vec<Change>, StoreError> {
-        let sql = "SELECT code, version FROM link_changes WHERE at >= now_us() - $1";
+        let sql = "SELECT code, version FROM link_changes WHERE at >= (SELECT now_us()) - $1";
         let rows = self.lend(Class::Api).await?.query(sql, &[&micros]).await?;
         let change = |row: &Row| {
             Some(Change {
@@ -52,19 +52,22 @@ impl PostgresShard {
     pub async fn prune(&self) -> Result<(), StoreError> {
         let lent = self.lend(Class::Work).await?;
         lent.query(
-            "DELETE FROM link_changes WHERE at < now_us() - $1",
+            "DELETE FROM link_changes WHERE at < (SELECT now_us()) - $1",
             &[&micros(CHANGES_KEPT)],
         )
         .await?;
         let old = micros(WATERMARKS_KEPT);
+        // Rows of a slot that is gone stay: the guard would refuse all for one of them.
+        for table in ["producer_gaps", "producer_seq"] {
+            let sql = format!(
+                "DELETE FROM {table} s USING producers p, slot_owner o \
+                 WHERE p.id = s.producer_id AND p.closed_at < (SELECT now_us()) - $1 \
+                 AND o.slot = s.slot AND o.state = 'active'"
+            );
+            lent.query(&sql, &[&old]).await?;
+        }
         lent.query(
-            "DELETE FROM producer_seq s USING producers p \
-             WHERE p.id = s.producer_id AND p.closed_at < now_us() - $1",
-            &[&old],
-        )
-        .await?;
-        lent.query(
-            "DELETE FROM producers p WHERE closed_at < now_us() - $1 \
+            "DELETE FROM producers p WHERE closed_at < (SELECT now_us()) - $1 \
              AND NOT EXISTS (SELECT 1 FROM producer_seq s WHERE s.producer_id = p.id)",
             &[&old],
         )
@@ -185,6 +188,7 @@ impl PostgresShard {
     ) -> Result<Vec<Slot>, StoreError> {
         let sql = "UPDATE progress p SET expires = now_us() + $4 \
              FROM unnest($2::smallint[], $3::bigint[]) AS h (slot, epoch) \
+             JOIN slot_owner o ON o.slot = h.slot AND o.state = 'active' \
              WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1 RETURNING p.slot";
         let (slots, epochs) = columns(held);
         let lent = self.lend(Class::Work).await?;
@@ -205,6 +209,7 @@ impl PostgresShard {
     ) -> Result<(), StoreError> {
         let sql = "UPDATE progress p SET expires = 0 \
              FROM unnest($2::smallint[], $3::bigint[]) AS h (slot, epoch) \
+             JOIN slot_owner o ON o.slot = h.slot AND o.state = 'active' \
              WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1";
         let (slots, epochs) = columns(held);
         self.lend(Class::Work)
@@ -220,7 +225,8 @@ impl PostgresShard {
     /// An outage.
     pub async fn caught_up(&self, slots: &[Slot]) -> Result<(), StoreError> {
         let slots: Vec<i16> = slots.iter().map(|slot| i16::from(slot.number())).collect();
-        let sql = "UPDATE progress SET caught_up_at = now_us() WHERE slot = ANY($1)";
+        let sql = "UPDATE progress p SET caught_up_at = now_us() FROM slot_owner o \
+             WHERE p.slot = ANY($1) AND o.slot = p.slot AND o.state = 'active'";
         self.lend(Class::Work)
             .await?
             .query(sql, &[&slots])

@@ -1,6 +1,5 @@
 //! Clicks → counts on a server: one transaction a batch, behind the slots' locks.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,12 +9,13 @@ use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::counts::Counts;
-use crate::domain::link::ClickTotals;
 use crate::domain::time::Timestamp;
-use crate::domain::visitors;
 use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::PostgresShard;
+use crate::store::postgres::counts::write_totals;
+use crate::store::postgres::counts::write_values;
+use crate::store::postgres::counts::write_visitors;
 use crate::store::postgres::lease::Lent;
 use crate::store::rows::DeadEvent;
 use crate::store::rows::OffsetMove;
@@ -25,6 +25,7 @@ use crate::store::settle;
 use crate::store::settle::Group;
 use crate::store::settle::Known;
 use crate::store::settle::Marks;
+use crate::store::settle::Stored;
 use crate::store::settle::Touched;
 use crate::store::shard::LEASE;
 
@@ -50,11 +51,13 @@ impl PostgresShard {
             .collect();
         let mut lent = self.lend(Class::Work).await?;
         lent.begin().await?;
-        // First of all, and in order: everything else is read behind these locks. A slot that is
-        // not here has no row, and its clicks would be counted on the wrong shard.
+        // First of all, and in order: everything else is read behind these locks. The triggers see
+        // only what is written: a batch of copies or strangers would pass them.
         let locked = lent
             .query(
-                "SELECT p.slot, now_us() FROM progress p WHERE slot = ANY($1) ORDER BY slot FOR UPDATE",
+                "SELECT p.slot, now_us() FROM progress p \
+                 JOIN slot_owner o ON o.slot = p.slot AND o.state = 'active' \
+                 WHERE p.slot = ANY($1) ORDER BY p.slot FOR UPDATE OF p",
                 &[&slots],
             )
             .await?;
@@ -182,10 +185,7 @@ async fn read_live(lent: &Lent, codes: &[Arc<str>]) -> Result<HashSet<Arc<str>>,
 }
 
 /// Which of the batch's values are stored already, and how full the groups that gain one are.
-async fn read_values(
-    lent: &Lent,
-    counts: &Counts,
-) -> Result<HashMap<Group, (i64, HashSet<Arc<str>>)>, StoreError> {
+async fn read_values(lent: &Lent, counts: &Counts) -> Result<Stored, StoreError> {
     let groups = settle::groups(counts);
     let (mut codes, mut days, mut dimensions, mut values) = (vec![], vec![], vec![], vec![]);
     for ((code, day, dimension), words) in &groups {
@@ -205,7 +205,7 @@ async fn read_values(
             &[&codes, &days, &dimensions, &values],
         )
         .await?;
-    let mut stored: HashMap<Group, (i64, HashSet<Arc<str>>)> = HashMap::new();
+    let mut stored = Stored::new();
     for row in rows {
         let group = (row.get::<_, &str>(0).into(), row.get(1), row.get(2));
         stored
@@ -236,152 +236,6 @@ async fn read_values(
         stored.entry(group).or_default().0 = row.get(3);
     }
     Ok(stored)
-}
-
-/// Columns of counts, ready for `unnest`.
-#[derive(Default)]
-struct Sums {
-    human: Vec<i64>,
-    bot: Vec<i64>,
-    preview: Vec<i64>,
-    head: Vec<i64>,
-}
-
-impl Sums {
-    fn push(&mut self, totals: &ClickTotals) {
-        self.human.push(totals.human);
-        self.bot.push(totals.bot);
-        self.preview.push(totals.preview);
-        self.head.push(totals.head);
-    }
-}
-
-async fn write_totals(lent: &Lent, counts: &Counts) -> Result<(), StoreError> {
-    let (mut slots, mut codes, mut sums) = (vec![], vec![], Sums::default());
-    let (mut q_slots, mut q_codes, mut quarters) = (vec![], vec![], vec![]);
-    let mut q_sums = Sums::default();
-    for ((slot, code), link) in &counts.links {
-        slots.push(i16::from(*slot));
-        codes.push(&**code);
-        sums.push(&link.totals);
-        for (quarter, totals) in &link.quarters {
-            q_slots.push(i16::from(*slot));
-            q_codes.push(&**code);
-            quarters.push(*quarter);
-            q_sums.push(totals);
-        }
-    }
-    lent.query(
-        "INSERT INTO clicks_total AS t (slot, code, human, bot, preview, head) \
-         SELECT * FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], \
-         $5::bigint[], $6::bigint[]) ON CONFLICT (code) DO UPDATE SET \
-         human = t.human + excluded.human, bot = t.bot + excluded.bot, \
-         preview = t.preview + excluded.preview, head = t.head + excluded.head",
-        &[
-            &slots,
-            &codes,
-            &sums.human,
-            &sums.bot,
-            &sums.preview,
-            &sums.head,
-        ],
-    )
-    .await?;
-    lent.query(
-        "INSERT INTO clicks_quarter AS t (slot, code, quarter, human, bot, preview, head) \
-         SELECT * FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], \
-         $5::bigint[], $6::bigint[], $7::bigint[]) ON CONFLICT (code, quarter) DO UPDATE SET \
-         human = t.human + excluded.human, bot = t.bot + excluded.bot, \
-         preview = t.preview + excluded.preview, head = t.head + excluded.head",
-        &[
-            &q_slots,
-            &q_codes,
-            &quarters,
-            &q_sums.human,
-            &q_sums.bot,
-            &q_sums.preview,
-            &q_sums.head,
-        ],
-    )
-    .await
-    .map(drop)
-}
-
-async fn write_values(lent: &Lent, counts: &Counts) -> Result<(), StoreError> {
-    let (mut slots, mut codes, mut days) = (vec![], vec![], vec![]);
-    let (mut dimensions, mut words, mut sums) = (vec![], vec![], Sums::default());
-    for ((slot, code), link) in &counts.links {
-        for ((day, dimension, word), totals) in &link.values {
-            slots.push(i16::from(*slot));
-            codes.push(&**code);
-            days.push(*day);
-            dimensions.push(*dimension);
-            words.push(&**word);
-            sums.push(totals);
-        }
-    }
-    lent.query(
-        "INSERT INTO clicks_value AS t (slot, code, day, dimension, value, human, bot, preview) \
-         SELECT * FROM unnest($1::smallint[], $2::text[], $3::integer[], $4::smallint[], \
-         $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]) \
-         ON CONFLICT (code, day, dimension, value) DO UPDATE SET \
-         human = t.human + excluded.human, bot = t.bot + excluded.bot, \
-         preview = t.preview + excluded.preview",
-        &[
-            &slots,
-            &codes,
-            &days,
-            &dimensions,
-            &words,
-            &sums.human,
-            &sums.bot,
-            &sums.preview,
-        ],
-    )
-    .await
-    .map(drop)
-}
-
-async fn write_visitors(lent: &Lent, counts: &Counts) -> Result<(), StoreError> {
-    let touched: Vec<(i16, &str, i32, &std::collections::BTreeSet<u64>)> = counts
-        .links
-        .iter()
-        .flat_map(|((slot, code), link)| {
-            let slot = i16::from(*slot);
-            link.visitors
-                .iter()
-                .map(move |(day, hashes)| (slot, &**code, *day, hashes))
-        })
-        .collect();
-    let codes: Vec<&str> = touched.iter().map(|(_, code, _, _)| *code).collect();
-    let days: Vec<i32> = touched.iter().map(|(_, _, day, _)| *day).collect();
-    let rows = lent
-        .query(
-            "SELECT v.code, v.day, v.sketch FROM clicks_visitors v \
-             JOIN unnest($1::text[], $2::integer[]) AS n (code, day) \
-             ON v.code = n.code AND v.day = n.day",
-            &[&codes, &days],
-        )
-        .await?;
-    let old: HashMap<(&str, i32), &[u8]> = rows
-        .iter()
-        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
-        .collect();
-    let slots: Vec<i16> = touched.iter().map(|(slot, _, _, _)| *slot).collect();
-    let sketches: Vec<Vec<u8>> = touched
-        .iter()
-        .map(|(_, code, day, hashes)| {
-            visitors::merge(old.get(&(*code, *day)).copied(), hashes.iter().copied())
-        })
-        .collect();
-    lent.query(
-        "INSERT INTO clicks_visitors (slot, code, day, sketch) \
-         SELECT * FROM unnest($1::smallint[], $2::text[], $3::integer[], $4::bytea[]) \
-         ON CONFLICT (code, day) DO UPDATE SET sketch = excluded.sketch",
-        &[&slots, &codes, &days, &sketches],
-    )
-    .await
-    .map(drop)
 }
 
 async fn write_marks(lent: &Lent, marks: &Marks) -> Result<(), StoreError> {

@@ -25,6 +25,7 @@ use crate::store::rows::ShardPage;
 use crate::store::shard::url_hash;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
+use crate::store::sqlite::require_active;
 
 /// The columns of a link, in the order of [`link_of`]; `l` is `links`, `t` is `clicks_total`.
 const COLUMNS: &str = "l.code, l.version, l.state, l.long_url, l.redirect_status, l.valid_from, \
@@ -47,15 +48,11 @@ impl SqliteShard {
     /// [`StoreError::NotOwner`] where the slot is not active here; an outage.
     pub async fn find(&self, code: &ShortCode) -> Result<Option<Link>, StoreError> {
         let code = code.clone();
-        let found = self.read(move |connection| {
-            let slot = Slot::of(code.as_str()).number();
-            if is_active(connection, slot)? {
-                Ok(Some(select(connection, &code)?))
-            } else {
-                Ok(None)
-            }
-        });
-        found.await?.ok_or(StoreError::NotOwner)
+        self.read(move |connection| {
+            require_active(connection, Slot::of(code.as_str()))?;
+            select(connection, &code)
+        })
+        .await
     }
 
     /// Inserts one link.
@@ -205,7 +202,7 @@ impl SqliteShard {
                 let (state, expired) = status.parts();
                 (Some(state), expired)
             });
-            let (before, before_code) = filter.before.unzip();
+            let (after, before, (last, last_code)) = filter.bounds();
             let sql = format!(
                 "SELECT {COLUMNS} FROM links l LEFT JOIN clicks_total t ON t.code = l.code \
                  JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active' \
@@ -213,8 +210,8 @@ impl SqliteShard {
                  AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(l.tags) WHERE value = ?2)) \
                  AND ((?3 IS NULL AND l.state <> 2) OR l.state = ?3) \
                  AND (?4 IS NULL OR coalesce(l.expires_at <= ?5, 0) = ?4) \
-                 AND (?6 IS NULL OR l.created_at >= ?6) AND (?7 IS NULL OR l.created_at < ?7) \
-                 AND (?8 IS NULL OR (l.created_at, l.code) < (?8, ?9)) \
+                 AND l.created_at >= ?6 AND l.created_at < ?7 \
+                 AND (l.created_at, l.code) < (?8, ?9) \
                  ORDER BY l.created_at DESC, l.code DESC LIMIT ?10"
             );
             let mut statement = view.prepare_cached(&sql)?;
@@ -226,10 +223,10 @@ impl SqliteShard {
                         state,
                         expired,
                         now().micros(),
-                        filter.created_after.map(Timestamp::micros),
-                        filter.created_before.map(Timestamp::micros),
+                        after,
                         before,
-                        before_code,
+                        last,
+                        last_code,
                         i64::try_from(limit).unwrap_or(i64::MAX),
                     ],
                     link_of,
@@ -250,14 +247,6 @@ impl SqliteShard {
         })
         .await
     }
-}
-
-fn is_active(connection: &Connection, slot: u8) -> rusqlite::Result<bool> {
-    let state: Option<String> = connection
-        .prepare_cached("SELECT state FROM slot_owner WHERE slot = ?1")?
-        .query_row([slot], |row| row.get(0))
-        .optional()?;
-    Ok(state.as_deref() == Some("active"))
 }
 
 fn select(connection: &Connection, code: &ShortCode) -> rusqlite::Result<Option<Link>> {
@@ -311,6 +300,8 @@ fn finish(
     time: i64,
 ) -> rusqlite::Result<Changed> {
     if changed == 0 {
+        // The triggers speak only where there is a row: elsewhere "no such version" would be a lie.
+        require_active(connection, Slot::of(code.as_str()))?;
         return Ok(Changed::Mismatch);
     }
     note_change(connection, code, time)?;

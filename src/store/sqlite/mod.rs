@@ -26,6 +26,7 @@ use rusqlite::ErrorCode;
 use tokio::sync::Mutex;
 
 use crate::domain::time::Timestamp;
+use crate::slots::Slot;
 use crate::store::error::DeadlinePassed;
 use crate::store::error::NotConnected;
 use crate::store::error::StoreError;
@@ -167,6 +168,21 @@ impl SqliteShard {
     #[expect(clippy::unused_async, reason = "the same signature as the server's")]
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(now())
+    }
+}
+
+/// Refuses what concerns a slot that is not active here, as the triggers do.
+fn require_active(connection: &Connection, slot: Slot) -> rusqlite::Result<()> {
+    let active = connection
+        .prepare_cached("SELECT 1 FROM slot_owner WHERE slot = ?1 AND state = 'active'")?
+        .exists([slot.number()])?;
+    if active {
+        Ok(())
+    } else {
+        Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER),
+            Some("US001".to_owned()),
+        ))
     }
 }
 

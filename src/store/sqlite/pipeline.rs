@@ -19,6 +19,9 @@ use crate::store::shard::WORKER_ALIVE;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
 
+/// The slots that may be written; what spans many of them leaves the others out.
+const ACTIVE: &str = "SELECT slot FROM slot_owner WHERE state = 'active'";
+
 impl SqliteShard {
     /// A number that changes with every new row of the feed: whether it must be read.
     ///
@@ -70,11 +73,14 @@ impl SqliteShard {
                 [time.minus(CHANGES_KEPT).micros()],
             )?;
             let old = time.minus(WATERMARKS_KEPT).micros();
-            connection.execute(
-                "DELETE FROM producer_seq WHERE producer_id IN \
-                 (SELECT id FROM producers WHERE closed_at < ?1)",
-                [old],
-            )?;
+            // Rows of a slot that is gone stay: the guard would refuse all for one of them.
+            for table in ["producer_gaps", "producer_seq"] {
+                let sql = format!(
+                    "DELETE FROM {table} WHERE slot IN ({ACTIVE}) AND producer_id IN \
+                     (SELECT id FROM producers WHERE closed_at < ?1)"
+                );
+                connection.execute(&sql, [old])?;
+            }
             connection.execute(
                 "DELETE FROM producers WHERE closed_at < ?1 \
                  AND NOT EXISTS (SELECT 1 FROM producer_seq s WHERE s.producer_id = producers.id)",
@@ -235,9 +241,11 @@ impl SqliteShard {
         let (worker, held) = (worker.to_owned(), held.to_vec());
         self.write(move |connection| {
             let end = now().plus(LEASE).micros();
-            let mut statement = connection.prepare_cached(
-                "UPDATE progress SET expires = ?4 WHERE slot = ?1 AND owner = ?2 AND lease_epoch = ?3",
-            )?;
+            let sql = format!(
+                "UPDATE progress SET expires = ?4 WHERE slot = ?1 AND owner = ?2 \
+                 AND lease_epoch = ?3 AND slot IN ({ACTIVE})"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut kept = Vec::new();
             for (slot, epoch) in held {
                 if statement.execute(params![slot.number(), worker, epoch, end])? == 1 {
@@ -260,9 +268,11 @@ impl SqliteShard {
     ) -> Result<(), StoreError> {
         let (worker, held) = (worker.to_owned(), held.to_vec());
         self.write(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "UPDATE progress SET expires = 0 WHERE slot = ?1 AND owner = ?2 AND lease_epoch = ?3",
-            )?;
+            let sql = format!(
+                "UPDATE progress SET expires = 0 WHERE slot = ?1 AND owner = ?2 \
+                 AND lease_epoch = ?3 AND slot IN ({ACTIVE})"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             for (slot, epoch) in held {
                 statement.execute(params![slot.number(), worker, epoch])?;
             }
@@ -279,10 +289,12 @@ impl SqliteShard {
         let slots = slots.to_vec();
         self.write(move |connection| {
             let time = now().micros();
+            let sql = format!(
+                "UPDATE progress SET caught_up_at = ?2 WHERE slot = ?1 AND slot IN ({ACTIVE})"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             for slot in slots {
-                connection
-                    .prepare_cached("UPDATE progress SET caught_up_at = ?2 WHERE slot = ?1")?
-                    .execute(params![slot.number(), time])?;
+                statement.execute(params![slot.number(), time])?;
             }
             Ok(())
         })

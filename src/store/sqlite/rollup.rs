@@ -1,6 +1,5 @@
 //! Clicks → counts in a file-backed shard: one transaction a batch.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,13 +18,14 @@ use crate::store::rows::OffsetMove;
 use crate::store::rows::RollupBatch;
 use crate::store::rows::RollupOutcome;
 use crate::store::settle;
-use crate::store::settle::Group;
 use crate::store::settle::Known;
 use crate::store::settle::Marks;
+use crate::store::settle::Stored;
 use crate::store::settle::Touched;
 use crate::store::shard::LEASE;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
+use crate::store::sqlite::require_active;
 
 impl SqliteShard {
     /// Counts a batch exactly once: offset, watermarks and counts move together or not at all.
@@ -53,15 +53,19 @@ fn roll_up(
     batch: &RollupBatch,
     agents: &mut AgentTable,
 ) -> rusqlite::Result<RollupOutcome> {
+    let touched = Touched::by(
+        &batch.clicks,
+        batch.offset.as_ref().map(|offset| offset.slot),
+    );
+    // The triggers see only what is written: a batch of copies or strangers would pass them.
+    for slot in &touched.slots {
+        require_active(connection, *slot)?;
+    }
     if let Some(offset) = &batch.offset
         && !move_offset(connection, offset)?
     {
         return Ok(RollupOutcome::Fenced);
     }
-    let touched = Touched::by(
-        &batch.clicks,
-        batch.offset.as_ref().map(|offset| offset.slot),
-    );
     let known = Known {
         marks: read_marks(connection, &touched)?,
         producers: read_producers(connection, &touched)?,
@@ -162,17 +166,14 @@ fn read_live(connection: &Connection, touched: &Touched) -> rusqlite::Result<Has
     Ok(live)
 }
 
-fn read_values(
-    connection: &Connection,
-    counts: &Counts,
-) -> rusqlite::Result<HashMap<Group, (i64, HashSet<Arc<str>>)>> {
+fn read_values(connection: &Connection, counts: &Counts) -> rusqlite::Result<Stored> {
     let mut exists = connection.prepare_cached(
         "SELECT 1 FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3 AND value = ?4",
     )?;
     let mut count = connection.prepare_cached(
         "SELECT count(*) FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3",
     )?;
-    let mut stored = HashMap::new();
+    let mut stored = Stored::new();
     for (group, values) in settle::groups(counts) {
         let (code, day, dimension) = &group;
         let mut known = HashSet::new();

@@ -128,6 +128,10 @@ fn serve_writes(connection: &Connection, jobs: &mpsc::Receiver<WriteJob>) {
             replies.push(job(connection));
         }
         let committed = if begun { commit(connection) } else { Ok(()) };
+        if !connection.is_autocommit() {
+            // What could not be ended above would swallow every later group.
+            drop(connection.execute_batch("ROLLBACK"));
+        }
         for reply in replies {
             reply(committed.clone());
         }
@@ -135,9 +139,7 @@ fn serve_writes(connection: &Connection, jobs: &mpsc::Receiver<WriteJob>) {
 }
 
 fn commit(connection: &Connection) -> Result<(), String> {
-    connection.execute_batch("COMMIT").map_err(|error| {
-        // A COMMIT that failed may leave its transaction open; the next group needs a clean start.
-        drop(connection.execute_batch("ROLLBACK"));
-        error.to_string()
-    })
+    connection
+        .execute_batch("COMMIT")
+        .map_err(|error| error.to_string())
 }

@@ -1,0 +1,188 @@
+//! The bytes of clicks: postcard in the spool, JSON on the bus.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::agent::AgentTable;
+use crate::domain::click::Click;
+use crate::domain::click::Hit;
+use crate::domain::click::SCHEMA_VERSION;
+use crate::domain::click::Trigger;
+use crate::domain::time::Timestamp;
+use crate::slots::Slot;
+
+/// The version byte in front of a spool row's payload. Fields are only ever appended, as options,
+/// and with a new version: the next release must read what this one left behind.
+const ROW_VERSION: u8 = 1;
+
+/// A click in the spool; texts are numbers in the file's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spooled<'row> {
+    /// The followed code.
+    #[serde(borrow)]
+    pub code: &'row str,
+    /// Microseconds.
+    pub at: i64,
+    /// Keyed hash.
+    pub visitor: u64,
+    /// Text number of the agent.
+    pub agent: u32,
+    /// Text number of the referring host.
+    pub referrer: u32,
+    /// Text number of the language.
+    pub language: u32,
+    /// Two capitals, or zeros.
+    pub country: [u8; 2],
+    /// GET or HEAD.
+    pub hit: Hit,
+    /// Link or QR code.
+    pub trigger: Trigger,
+}
+
+/// A row's payload cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a row of the spool cannot be read: {0}")]
+pub struct Unreadable(String);
+
+/// Begins a row's payload.
+pub fn begin(payload: &mut Vec<u8>) {
+    payload.clear();
+    payload.push(ROW_VERSION);
+}
+
+/// Appends a click to a row's payload.
+pub fn append(payload: &mut Vec<u8>, click: &Spooled<'_>) {
+    let buffer = std::mem::take(payload);
+    *payload = postcard::to_extend(click, buffer).expect("a vector takes every byte");
+}
+
+/// Where the clicks of a row come from.
+#[derive(Clone, Copy, Debug)]
+pub struct RowOrigin {
+    /// The producer of the file.
+    pub producer: Uuid,
+    /// The slot of the row.
+    pub slot: Slot,
+    /// The number of its first click.
+    pub first_seq: u64,
+}
+
+/// Reads a row's clicks and numbers them.
+///
+/// # Errors
+/// [`Unreadable`] where the bytes are damaged or of a newer version.
+pub fn decode(
+    payload: &[u8],
+    origin: RowOrigin,
+    text: &mut dyn FnMut(u32) -> Arc<str>,
+    agents: &mut AgentTable,
+    clicks: &mut Vec<Click>,
+) -> Result<(), Unreadable> {
+    let Some((&ROW_VERSION, mut rest)) = payload.split_first() else {
+        return Err(Unreadable("its version byte is unknown".to_owned()));
+    };
+    let mut seq = origin.first_seq;
+    while !rest.is_empty() {
+        let (click, after): (Spooled<'_>, &[u8]) =
+            postcard::take_from_bytes(rest).map_err(|error| Unreadable(error.to_string()))?;
+        rest = after;
+        let agent = text(click.agent);
+        let some = |text: Arc<str>| (!text.is_empty()).then_some(text);
+        clicks.push(Click {
+            v: SCHEMA_VERSION,
+            producer_id: origin.producer,
+            slot: origin.slot.number(),
+            seq,
+            code: agents.intern(click.code),
+            at: Timestamp::from_micros(click.at),
+            kind: agents.kind(click.hit, &agent),
+            trigger: click.trigger,
+            country: country(&click.country).map(|code| agents.intern(code)),
+            referrer: some(text(click.referrer)),
+            agent,
+            language: some(text(click.language)),
+            visitor: click.visitor,
+        });
+        seq += 1;
+    }
+    Ok(())
+}
+
+/// Two capitals; anything else is no country.
+fn country(bytes: &[u8; 2]) -> Option<&str> {
+    let capitals = bytes.iter().all(u8::is_ascii_uppercase);
+    std::str::from_utf8(bytes).ok().filter(|_| capitals)
+}
+
+/// The JSON of a click: a record of the Kafka topic.
+#[must_use]
+pub fn to_json(click: &Click) -> Vec<u8> {
+    serde_json::to_vec(click).expect("texts and numbers always serialise")
+}
+
+/// Reads a record of the Kafka topic that stands in `partition`.
+///
+/// # Errors
+/// [`Unreadable`] where it is no click of a known version, or stands in the wrong partition.
+pub fn from_json(bytes: &[u8], partition: Slot) -> Result<Click, Unreadable> {
+    let click: Click =
+        serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))?;
+    if click.v > SCHEMA_VERSION {
+        return Err(Unreadable(format!("its version {} is newer than this program", click.v)));
+    }
+    if click.seq == 0 || Slot::of(&click.code) != partition || click.slot != partition.number() {
+        return Err(Unreadable("its slot or number cannot be right".to_owned()));
+    }
+    Ok(click)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_survives_its_bytes_and_damage_is_told() {
+        let click = |code| Spooled {
+            code,
+            at: 5,
+            visitor: 9,
+            agent: 2,
+            referrer: 1,
+            language: 3,
+            country: *b"DE",
+            hit: Hit::Get,
+            trigger: Trigger::Qr,
+        };
+        let mut payload = Vec::new();
+        begin(&mut payload);
+        append(&mut payload, &click("a"));
+        append(&mut payload, &click("a"));
+        let producer = Uuid::from_u128(1);
+        let origin = RowOrigin { producer, slot: Slot::of("a"), first_seq: 7 };
+        let mut text = |number: u32| -> Arc<str> {
+            match number {
+                1 => "".into(),
+                3 => "de".into(),
+                _ => "curl/8".into(),
+            }
+        };
+        let mut clicks = Vec::new();
+        let agents = &mut AgentTable::new();
+        decode(&payload, origin, &mut text, agents, &mut clicks).unwrap();
+        assert_eq!(clicks.iter().map(|click| click.seq).collect::<Vec<_>>(), [7, 8]);
+        let first = &clicks[0];
+        assert_eq!((first.referrer.as_deref(), first.language.as_deref()), (None, Some("de")));
+        assert_eq!((first.country.as_deref(), first.kind.word()), (Some("DE"), "bot"));
+        let json = to_json(first);
+        assert_eq!(from_json(&json, origin.slot).unwrap(), *first);
+        assert!(from_json(&json, Slot::of("b")).is_err());
+        for cut in [0, 1, payload.len() - 1] {
+            let damaged = payload.get(..cut).unwrap();
+            let read = decode(damaged, origin, &mut text, agents, &mut Vec::new());
+            assert_eq!(read.is_ok(), cut == 1, "{cut}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Clicks on their way: the queue in memory, the spool on disk, the bus between machines.
+
+pub mod codec;
+pub mod queue;
+pub mod spool;

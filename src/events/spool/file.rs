@@ -1,0 +1,347 @@
+//! One file of the spool, locked for life by the process that ships it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::domain::agent::AgentTable;
+use crate::domain::click::Click;
+use crate::domain::time::Timestamp;
+use crate::events::codec;
+use crate::events::codec::RowOrigin;
+use crate::slots::Slot;
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL) STRICT; \
+     CREATE TABLE IF NOT EXISTS texts (id integer PRIMARY KEY, text text NOT NULL) STRICT; \
+     CREATE TABLE IF NOT EXISTS spool (id integer PRIMARY KEY AUTOINCREMENT, slot integer NOT NULL, \
+     first_seq integer NOT NULL, count integer NOT NULL, at integer NOT NULL, payload blob NOT NULL) STRICT";
+
+/// A file, its lock, and the one connection that writes to it.
+#[derive(Debug)]
+pub struct SpoolFile {
+    path: PathBuf,
+    producer: Uuid,
+    connection: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    texts: Mutex<HashMap<u32, Arc<str>>>,
+    closed: AtomicBool,
+    /// Held for life: whoever can take it may ship the file.
+    _lock: File,
+}
+
+/// One row: the clicks of one slot and drain.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Grows in the order of writing.
+    pub id: i64,
+    /// The slot of all its clicks.
+    pub slot: Slot,
+    /// The number of its first click.
+    pub first_seq: u64,
+    /// How many clicks.
+    pub count: u64,
+    /// The time of its first click.
+    pub at: Timestamp,
+    payload: Vec<u8>,
+}
+
+/// A row to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewRow<'payload> {
+    pub(super) slot: Slot,
+    pub(super) first_seq: u64,
+    pub(super) count: u64,
+    pub(super) at: i64,
+    pub(super) payload: &'payload [u8],
+}
+
+impl SpoolFile {
+    /// Makes a new file in `folder` for `producer`.
+    pub(super) fn create(folder: &Path, producer: Uuid, fsync: bool) -> Result<Self, SpoolError> {
+        std::fs::create_dir_all(folder).map_err(SpoolError::Disk)?;
+        let path = folder.join(format!("spool-{}.db", Uuid::now_v7()));
+        let lock = lock(&path)?.ok_or_else(|| SpoolError::Disk(std::io::ErrorKind::WouldBlock.into()))?;
+        let connection = open(&path, fsync)?;
+        connection.execute_batch(SCHEMA)?;
+        connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('producer', ?1), ('format', '1')",
+            [producer.to_string()],
+        )?;
+        let reader = open(&path, fsync)?;
+        Ok(Self::with(path, producer, connection, reader, lock, false))
+    }
+
+    /// Opens somebody else's file, if nobody holds it. `None`: it is held, or it is none.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>, SpoolError> {
+        let Some(lock) = lock(path)? else { return Ok(None) };
+        let connection = open(path, false)?;
+        connection.execute_batch(SCHEMA)?;
+        let producer: Option<String> = connection
+            .query_row("SELECT value FROM meta WHERE key = 'producer'", [], |row| row.get(0))
+            .optional()?;
+        let Some(producer) = producer.and_then(|text| Uuid::parse_str(&text).ok()) else {
+            return Err(SpoolError::Nameless);
+        };
+        let reader = open(path, false)?;
+        Ok(Some(Self::with(path.to_owned(), producer, connection, reader, lock, true)))
+    }
+
+    fn with(
+        path: PathBuf,
+        producer: Uuid,
+        connection: Connection,
+        reader: Connection,
+        lock: File,
+        closed: bool,
+    ) -> Self {
+        Self {
+            path,
+            producer,
+            connection: Mutex::new(connection),
+            reader: Mutex::new(reader),
+            texts: Mutex::default(),
+            closed: AtomicBool::new(closed),
+            _lock: lock,
+        }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose clicks these are.
+    #[must_use]
+    pub const fn producer(&self) -> Uuid {
+        self.producer
+    }
+
+    /// Whether nobody appends to it any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Says that nobody appends to it any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cluster that the file was written for, once it was known.
+    pub(super) fn cluster(&self) -> Result<Option<String>, SpoolError> {
+        let sql = "SELECT value FROM meta WHERE key = 'cluster'";
+        Ok(self.reader().query_row(sql, [], |row| row.get(0)).optional()?)
+    }
+
+    /// Writes down for which cluster it is, once.
+    pub(super) fn set_cluster(&self, cluster: &str) -> Result<(), SpoolError> {
+        let sql = "INSERT INTO meta (key, value) VALUES ('cluster', ?1) ON CONFLICT (key) DO NOTHING";
+        self.writer().execute(sql, [cluster])?;
+        Ok(())
+    }
+
+    /// Appends rows and new texts, all or none.
+    pub(super) fn append(
+        &self,
+        texts: &[(u32, Box<str>)],
+        rows: &[NewRow<'_>],
+    ) -> Result<(), SpoolError> {
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        {
+            let mut text = transaction
+                .prepare_cached("INSERT OR REPLACE INTO texts (id, text) VALUES (?1, ?2)")?;
+            for (id, words) in texts {
+                text.execute(params![id, words])?;
+            }
+            let mut row = transaction.prepare_cached(
+                "INSERT INTO spool (slot, first_seq, count, at, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for new in rows {
+                row.execute(params![
+                    new.slot.number(), new.first_seq, new.count, new.at, new.payload
+                ])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// The next rows after `id`, in order: at most `limit`, and about 4 MiB.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn rows_after(&self, id: i64, limit: usize) -> Result<Vec<Row>, SpoolError> {
+        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool WHERE id > ?1 ORDER BY id LIMIT ?2",
+            params![id, i64::try_from(limit).unwrap_or(i64::MAX)])
+    }
+
+    /// The rows of `producer`'s clicks `from..=to` in `slot` that are still there.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn rows_with(&self, slot: Slot, from: u64, to: u64) -> Result<Vec<Row>, SpoolError> {
+        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool \
+             WHERE slot = ?1 AND first_seq <= ?3 AND first_seq + count > ?2 ORDER BY id LIMIT 1000",
+            params![slot.number(), from, to])
+    }
+
+    fn rows(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Row>, SpoolError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(sql)?;
+        let mut found = statement.query(parameters)?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = found.next()? {
+            let Some(slot) = Slot::new(row.get(1)?) else { continue };
+            let payload: Vec<u8> = row.get(5)?;
+            bytes += payload.len();
+            rows.push(Row {
+                id: row.get(0)?,
+                slot,
+                first_seq: row.get(2)?,
+                count: row.get(3)?,
+                at: Timestamp::from_micros(row.get(4)?),
+                payload,
+            });
+            if bytes > 4 << 20 {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The clicks of a row, numbered. A damaged row is told and gives none.
+    pub fn clicks(&self, row: &Row, agents: &mut AgentTable, clicks: &mut Vec<Click>) {
+        let origin =
+            RowOrigin { producer: self.producer, slot: row.slot, first_seq: row.first_seq };
+        let mut text = |number: u32| self.text(number);
+        let before = clicks.len();
+        if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
+            tracing::error!(path = %self.path.display(), row = row.id, %error, "skipping the rest of it");
+            let _read = clicks.len() - before;
+        }
+    }
+
+    fn text(&self, number: u32) -> Arc<str> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts.get(&number) {
+            return Arc::clone(text);
+        }
+        let sql = "SELECT text FROM texts WHERE id = ?1";
+        let found = self
+            .reader()
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([number], |row| row.get::<_, String>(0)));
+        // A text that is not there is not remembered: it may come with a later row.
+        let Ok(found) = found else { return "".into() };
+        let text: Arc<str> = found.into();
+        texts.insert(number, Arc::clone(&text));
+        text
+    }
+
+    /// Deletes rows that are counted or handed over.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn delete(&self, ids: &[i64]) -> Result<(), SpoolError> {
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        {
+            let mut statement = transaction.prepare_cached("DELETE FROM spool WHERE id = ?1")?;
+            for id in ids {
+                statement.execute([id])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Bytes on disk, the WAL included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        // File::metadata by path opens nothing: SQLite's locks on the file stay.
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        size(&self.path) + size(Path::new(&wal))
+    }
+
+    /// Moves the WAL into the file and syncs it; with `truncate`, shrinks the WAL.
+    pub(super) fn checkpoint(&self, truncate: bool) {
+        let sql = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        let reader = self.reader();
+        if let Err(error) = reader.query_row(sql, [], |_| Ok(())) {
+            tracing::warn!(%error, "the spool's checkpoint failed and will be tried again");
+        }
+    }
+
+    /// Deletes the file and its lock, once it is closed and empty.
+    pub fn remove(&self) {
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// What is wrong with a spool file.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The disk said no.
+    #[error("the spool's disk failed")]
+    Disk(#[source] std::io::Error),
+    /// `SQLite` said no.
+    #[error("the spool's database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The file does not say whose it is.
+    #[error("the file does not name its producer")]
+    Nameless,
+}
+
+fn open(path: &Path, fsync: bool) -> Result<Connection, SpoolError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", if fsync { "FULL" } else { "NORMAL" })?;
+    // Checkpoints run on a thread of their own, so that an append never waits for one.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+/// Takes the lock beside a spool file; `None` where somebody holds it.
+fn lock(path: &Path) -> Result<Option<File>, SpoolError> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(name))
+        .map_err(SpoolError::Disk)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(SpoolError::Disk(error)),
+    }
+}

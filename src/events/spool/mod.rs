@@ -1,0 +1,19 @@
+//! The spool: clicks on the local disk until they are counted, or the bus has them.
+//!
+//! # Why
+//!
+//! `SQLite` in WAL mode has torn writes, recovery and space reuse solved and tested. One row for each
+//! slot and drain, appended in id order without an index on the slot: an index would make every
+//! drain touch 64 pages. Readers read in autocommit and never delete; what is done is deleted by
+//! the file's one writing connection, after the counts are committed.
+
+mod adopt;
+mod file;
+mod writer;
+
+pub use crate::events::spool::adopt::adopt;
+pub use crate::events::spool::file::Row;
+pub use crate::events::spool::file::SpoolFile;
+pub use crate::events::spool::writer::Report;
+pub use crate::events::spool::writer::Spool;
+pub use crate::events::spool::writer::SpoolOptions;

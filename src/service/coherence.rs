@@ -1,0 +1,101 @@
+//! What keeps caches honest: how old the feed of each slot is, and which codes changed lately.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
+
+use crate::domain::time::Timestamp;
+use crate::slots::SLOTS;
+use crate::slots::Slot;
+
+/// A feed that was not read for this long is silent, microseconds.
+const SILENT_AFTER: i64 = 2_000_000;
+/// How long changes are remembered: as long as a far value may be refreshed from.
+const REMEMBERED: i64 = 600_000_000;
+/// Changes that are remembered at most.
+const MAX_CHANGES: usize = 200_000;
+
+/// Feed times by slot, and the newest version of every code that changed lately.
+#[derive(Debug)]
+pub struct Coherence {
+    read_at: Vec<AtomicI64>,
+    changed: Mutex<HashMap<u64, (i64, i64)>>,
+}
+
+impl Default for Coherence {
+    fn default() -> Self {
+        let read_at = (0..SLOTS).map(|_| AtomicI64::new(i64::MIN / 2)).collect();
+        Self { read_at, changed: Mutex::default() }
+    }
+}
+
+impl Coherence {
+    /// Says that the feed of these slots was read at `now`.
+    pub fn feed_read(&self, slots: &[Slot], now: Timestamp) {
+        for slot in slots {
+            if let Some(at) = self.read_at.get(slot.index()) {
+                at.store(now.micros(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether changes of this slot may go unnoticed at `now`.
+    #[must_use]
+    pub fn is_silent(&self, slot: Slot, now: Timestamp) -> bool {
+        let read = self.read_at.get(slot.index()).map_or(i64::MIN / 2, |at| at.load(Ordering::Relaxed));
+        now.micros() - read > SILENT_AFTER
+    }
+
+    /// Notes a change; `true` if it is news.
+    pub fn note(&self, hash: u64, version: i64, now: Timestamp) -> bool {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed.len() >= MAX_CHANGES {
+            changed.retain(|_, (_, at)| now.micros() - *at < REMEMBERED / 10);
+        }
+        let known = changed.entry(hash).or_insert((i64::MIN, 0));
+        let news = known.0 < version;
+        if news {
+            *known = (version, now.micros());
+        }
+        news
+    }
+
+    /// Whether a value of this version is older than a change that was noted.
+    #[must_use]
+    pub fn is_outdated(&self, hash: u64, version: i64) -> bool {
+        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.get(&hash).is_some_and(|(newest, _)| version < *newest)
+    }
+
+    /// Forgets changes that no cache can contradict any more.
+    pub fn prune(&self, now: Timestamp) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.retain(|_, (_, at)| now.micros() - *at < REMEMBERED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_news_once_and_outdates_what_is_older() {
+        let coherence = Coherence::default();
+        let now = Timestamp::from_micros(10_000_000);
+        assert!(coherence.note(1, 5, now) && !coherence.note(1, 5, now) && !coherence.note(1, 4, now));
+        assert!(coherence.is_outdated(1, 4) && !coherence.is_outdated(1, 5));
+        assert!(!coherence.is_outdated(2, 0));
+    }
+
+    #[test]
+    fn a_feed_is_silent_until_it_was_read_and_two_seconds_after() {
+        let coherence = Coherence::default();
+        let slot = Slot::of("a");
+        let at = Timestamp::from_micros;
+        assert!(coherence.is_silent(slot, at(0)));
+        coherence.feed_read(&[slot], at(0));
+        assert!(!coherence.is_silent(slot, at(2_000_000)) && coherence.is_silent(slot, at(2_000_001)));
+    }
+}

@@ -1,0 +1,434 @@
+//! Links: made, found, changed, deleted and listed.
+
+use std::sync::Arc;
+
+use hmac::Hmac;
+use hmac::KeyInit as _;
+use hmac::Mac as _;
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::domain::code::RANDOM_LENGTH;
+use crate::domain::code::ShortCode;
+use crate::domain::link::Link;
+use crate::domain::link::LinkFields;
+use crate::domain::link::LinkState;
+use crate::domain::link::NewLink;
+use crate::domain::target::TargetPolicy;
+use crate::service::keys::Caller;
+use crate::service::link_input;
+use crate::service::link_input::FieldError;
+use crate::service::link_input::NewLinkInput;
+use crate::service::link_input::TargetRules;
+use crate::service::redirect::Redirector;
+use crate::slots::Slot;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::rows::Changed;
+use crate::store::rows::Inserted;
+use crate::store::rows::ListFilter;
+use crate::telemetry;
+
+/// Draws of a random code before it gets one character longer.
+const TRIES: usize = 5;
+/// Codes that are drawn in search of a shard that is up.
+const SEARCH: usize = 64;
+
+/// What the API does with links.
+#[derive(Debug)]
+pub struct Links {
+    store: Arc<Store>,
+    redirector: Arc<Redirector>,
+    policy: TargetPolicy,
+}
+
+/// Why a request about a link cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Fields that are wrong, all of them.
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The wished code is somebody's.
+    #[error("the code is taken")]
+    Taken,
+    /// Nobody made it, or the caller may not know.
+    #[error("there is no such link")]
+    NotFound,
+    /// A tombstone.
+    #[error("the link was deleted")]
+    Gone,
+    /// `If-Match` named another version.
+    #[error("the link has another version")]
+    VersionMismatch,
+    /// Its shard is away.
+    #[error("the link's shard is unavailable")]
+    Unavailable(#[source] StoreError),
+    /// A shard refused or holds what cannot be right.
+    #[error("the link cannot be stored")]
+    Damaged(#[source] StoreError),
+}
+
+/// A link that was made, or found to be equal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// The link.
+    pub link: Link,
+    /// Whether it was there before.
+    pub reused: bool,
+}
+
+impl From<StoreError> for LinkError {
+    fn from(error: StoreError) -> Self {
+        if error.is_outage() { Self::Unavailable(error) } else { Self::Damaged(error) }
+    }
+}
+
+impl Links {
+    /// The use cases over `store`; changes are told to the caches of `redirector`.
+    #[must_use]
+    pub const fn new(store: Arc<Store>, redirector: Arc<Redirector>, policy: TargetPolicy) -> Self {
+        Self { store, redirector, policy }
+    }
+
+    /// The policy for targets.
+    #[must_use]
+    pub const fn policy(&self) -> &TargetPolicy {
+        &self.policy
+    }
+
+    /// Makes a link from a request's body.
+    ///
+    /// # Errors
+    /// [`LinkError`]; nothing is half-made.
+    pub async fn create(&self, body: &Value, host: Option<&str>, caller: &Caller) -> Result<Created, LinkError> {
+        let rules = TargetRules { policy: &self.policy, host };
+        let input = link_input::new_link(body, rules).map_err(LinkError::Invalid)?;
+        self.make(input, caller.owner()).await
+    }
+
+    /// Makes a link from checked input.
+    ///
+    /// # Errors
+    /// [`LinkError`]; nothing is half-made.
+    pub async fn make(&self, input: NewLinkInput, owner: Option<&str>) -> Result<Created, LinkError> {
+        let created = match (&input.code, input.reuse_existing) {
+            (Some(code), _) => self.make_custom(code, &input, owner).await?,
+            (None, true) => self.make_or_reuse(&input.fields, owner).await?,
+            (None, false) => self.make_random(&input, owner).await?,
+        };
+        if !created.reused {
+            telemetry::links_created(1);
+        }
+        Ok(created)
+    }
+
+    async fn make_custom(
+        &self,
+        code: &ShortCode,
+        input: &NewLinkInput,
+        owner: Option<&str>,
+    ) -> Result<Created, LinkError> {
+        let new = new_link(code.clone(), owner, &input.fields);
+        if let Inserted::New(link) = self.store.insert(&new, true).await? {
+            self.redirector.publish(code, &link.route).await;
+            return Ok(Created { link: *link, reused: false });
+        }
+        if input.reuse_existing
+            && let Some(link) = self.store.find(code).await?
+            && is_equal(&link, owner, &input.fields)
+        {
+            return Ok(Created { link, reused: true });
+        }
+        Err(LinkError::Taken)
+    }
+
+    async fn make_random(&self, input: &NewLinkInput, owner: Option<&str>) -> Result<Created, LinkError> {
+        let length = input.code_length.unwrap_or(RANDOM_LENGTH);
+        let mut outage = None;
+        // Five draws, then five with one character more; a sick shard costs a draw, not the link.
+        for attempt in 0..2 * TRIES {
+            let code = self.draw(length + attempt / TRIES);
+            match self.store.insert(&new_link(code, owner, &input.fields), false).await {
+                Ok(Inserted::New(link)) => return Ok(Created { link: *link, reused: false }),
+                Ok(Inserted::Taken) => (),
+                Err(error) if error.is_outage() => outage = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
+    }
+
+    /// A random code, on a shard that is up if there is one.
+    fn draw(&self, length: usize) -> ShortCode {
+        let mut rng = rand::rng();
+        let mut code = ShortCode::random(&mut rng, length);
+        for _ in 0..SEARCH {
+            if self.store.is_up(Slot::of(code.as_str())) {
+                break;
+            }
+            code = ShortCode::random(&mut rng, length);
+        }
+        code
+    }
+
+    async fn make_or_reuse(&self, fields: &LinkFields, owner: Option<&str>) -> Result<Created, LinkError> {
+        let found = self.store.reusable(&fields.target, owner).await;
+        if let Some(link) = found.into_iter().find(|link| is_equal(link, owner, fields)) {
+            return Ok(Created { link, reused: true });
+        }
+        let secret = self.store.cluster().map(|row| row.secret.clone()).unwrap_or_default();
+        let mut outage = None;
+        // Racers derive the same code and so meet in one row, without a place to look it up.
+        for attempt in 0..2 * TRIES {
+            let Some(code) = derived(&secret, owner, &fields.target, attempt) else { continue };
+            match self.store.insert(&new_link(code.clone(), owner, fields), true).await {
+                Ok(Inserted::New(link)) => {
+                    self.redirector.publish(&code, &link.route).await;
+                    return Ok(Created { link: *link, reused: false });
+                }
+                Ok(Inserted::Taken) => {
+                    let there = self.store.find(&code).await?;
+                    if let Some(link) = there.filter(|link| is_equal(link, owner, fields)) {
+                        return Ok(Created { link, reused: true });
+                    }
+                }
+                Err(error) if error.is_outage() => outage = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
+    }
+
+    /// Makes many links; results in request order, each its own outcome.
+    pub async fn create_many(
+        &self,
+        items: &[Value],
+        host: Option<&str>,
+        caller: &Caller,
+    ) -> Vec<Result<Created, LinkError>> {
+        let rules = TargetRules { policy: &self.policy, host };
+        let inputs = items
+            .iter()
+            .map(|item| link_input::new_link(item, rules).map_err(LinkError::Invalid))
+            .collect();
+        self.make_many(inputs, caller.owner()).await
+    }
+
+    /// Makes many links from checked input; results in order.
+    pub async fn make_many(
+        &self,
+        inputs: Vec<Result<NewLinkInput, LinkError>>,
+        owner: Option<&str>,
+    ) -> Vec<Result<Created, LinkError>> {
+        let mut results: Vec<Option<Result<Created, LinkError>>> = Vec::with_capacity(inputs.len());
+        let mut plain: Vec<(usize, NewLink, NewLinkInput)> = Vec::new();
+        let mut codes = std::collections::HashSet::new();
+        for (index, input) in inputs.into_iter().enumerate() {
+            results.push(None);
+            let outcome = match input {
+                Err(error) => Some(Err(error)),
+                Ok(input) if input.reuse_existing => Some(self.make(input, owner).await),
+                Ok(input) => {
+                    let length = input.code_length.unwrap_or(RANDOM_LENGTH);
+                    let code = input.code.clone().unwrap_or_else(|| self.draw(length));
+                    if codes.insert(code.clone()) {
+                        plain.push((index, new_link(code, owner, &input.fields), input));
+                        None
+                    } else {
+                        Some(Err(LinkError::Taken)) // twice in one request
+                    }
+                }
+            };
+            if let Some(place) = results.get_mut(index) {
+                *place = outcome;
+            }
+        }
+        for (index, outcome) in self.insert_grouped(plain, owner).await {
+            if let Some(place) = results.get_mut(index) {
+                *place = Some(outcome);
+            }
+        }
+        results.into_iter().map(|result| result.unwrap_or(Err(LinkError::Taken))).collect()
+    }
+
+    /// One statement for each shard; what did not go in is made one by one.
+    async fn insert_grouped(
+        &self,
+        plain: Vec<(usize, NewLink, NewLinkInput)>,
+        owner: Option<&str>,
+    ) -> Vec<(usize, Result<Created, LinkError>)> {
+        let mut groups: std::collections::BTreeMap<(Option<usize>, bool), Vec<_>> =
+            std::collections::BTreeMap::new();
+        for item in plain {
+            let place = self.store.owner(Slot::of(item.1.code.as_str())).map(|member| member.place);
+            // Wished codes are announced: somebody may have asked for them before.
+            groups.entry((place, item.2.code.is_some())).or_default().push(item);
+        }
+        let asked = groups.into_iter().map(|((_, announce), group)| async move {
+            let mut outcomes = Vec::with_capacity(group.len());
+            let mut halves = vec![group];
+            while let Some(mut group) = halves.pop() {
+                let rows: Vec<NewLink> = group.iter().map(|(_, new, _)| new.clone()).collect();
+                match self.store.insert_many(&rows, announce).await {
+                    Ok(inserted) => {
+                        for ((index, new, input), inserted) in group.into_iter().zip(inserted) {
+                            let made = self.settle(new, input, inserted, owner).await;
+                            outcomes.push((index, made));
+                        }
+                    }
+                    // One bad row fails a whole statement: halve until it stands alone.
+                    Err(StoreError::Refused { .. }) if group.len() > 1 => {
+                        let right = group.split_off(group.len() / 2);
+                        halves.extend([group, right]);
+                    }
+                    Err(_) => {
+                        for (index, _, input) in group {
+                            outcomes.push((index, self.make(input, owner).await));
+                        }
+                    }
+                }
+            }
+            outcomes
+        });
+        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    async fn settle(
+        &self,
+        new: NewLink,
+        input: NewLinkInput,
+        inserted: Inserted,
+        owner: Option<&str>,
+    ) -> Result<Created, LinkError> {
+        match inserted {
+            Inserted::New(link) => {
+                telemetry::links_created(1);
+                if input.code.is_some() {
+                    self.redirector.publish(&new.code, &link.route).await;
+                }
+                Ok(Created { link: *link, reused: false })
+            }
+            Inserted::Taken if input.code.is_some() => Err(LinkError::Taken),
+            Inserted::Taken => self.make(input, owner).await,
+        }
+    }
+
+    /// The link, if the caller may see it; tombstones too.
+    ///
+    /// # Errors
+    /// [`LinkError::NotFound`] or an outage.
+    pub async fn find(&self, code: &ShortCode, caller: &Caller) -> Result<Link, LinkError> {
+        let link = self.store.find(code).await?.ok_or(LinkError::NotFound)?;
+        if caller.sees(link.owner.as_deref()) { Ok(link) } else { Err(LinkError::NotFound) }
+    }
+
+    /// The link, whoever asks: for its public pages and statistics.
+    ///
+    /// # Errors
+    /// [`LinkError::NotFound`] or an outage.
+    pub async fn find_public(&self, code: &ShortCode) -> Result<Link, LinkError> {
+        self.store.find(code).await?.ok_or(LinkError::NotFound)
+    }
+
+    /// Applies a merge patch. Without `if_match`, a change that comes in between is built upon.
+    ///
+    /// # Errors
+    /// [`LinkError`]; nothing is half-changed.
+    pub async fn change(
+        &self,
+        code: &ShortCode,
+        body: &Value,
+        if_match: Option<i64>,
+        host: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Link, LinkError> {
+        for _ in 0..TRIES {
+            let link = self.find(code, caller).await?;
+            check_version(&link, if_match)?;
+            if matches!(link.route.state, LinkState::Deleted | LinkState::Purged) {
+                return Err(LinkError::Gone);
+            }
+            let rules = TargetRules { policy: &self.policy, host };
+            let before = LinkFields::of(&link);
+            let fields =
+                link_input::patch(body, before.clone(), rules).map_err(LinkError::Invalid)?;
+            if fields == before {
+                return Ok(link); // nothing changes, so nobody needs to hear of it
+            }
+            if let Changed::Done(link) =
+                self.store.update(code, link.route.version, &fields).await?
+            {
+                telemetry::links_changed(1);
+                self.redirector.publish(code, &link.route).await;
+                return Ok(*link);
+            }
+        }
+        Err(LinkError::VersionMismatch)
+    }
+
+    /// Deletes a link; `purge` also blanks it, and its statistics.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn delete(
+        &self,
+        code: &ShortCode,
+        if_match: Option<i64>,
+        purge: bool,
+        caller: &Caller,
+    ) -> Result<(), LinkError> {
+        for _ in 0..TRIES {
+            let link = self.find(code, caller).await?;
+            check_version(&link, if_match)?;
+            match link.route.state {
+                LinkState::Purged => return Err(LinkError::Gone),
+                LinkState::Deleted if !purge => return Err(LinkError::Gone),
+                LinkState::Active | LinkState::Disabled | LinkState::Deleted => (),
+            }
+            if let Changed::Done(link) = self.store.delete(code, link.route.version, purge).await? {
+                telemetry::links_deleted(1);
+                self.redirector.publish(code, &link.route).await;
+                return Ok(());
+            }
+        }
+        Err(LinkError::VersionMismatch)
+    }
+
+    /// A page of links, newest first, and the slots that did not answer.
+    pub async fn list(&self, mut filter: ListFilter, limit: usize, caller: &Caller) -> (Vec<Link>, Vec<Slot>) {
+        if !caller.may(crate::domain::key::Scope::KeysAdmin) {
+            filter.owner = Some(caller.owner().unwrap_or_default().to_owned());
+        }
+        self.store.list(&filter, limit).await
+    }
+}
+
+fn check_version(link: &Link, if_match: Option<i64>) -> Result<(), LinkError> {
+    match if_match {
+        Some(version) if version != link.route.version => Err(LinkError::VersionMismatch),
+        _ => Ok(()),
+    }
+}
+
+fn new_link(code: ShortCode, owner: Option<&str>, fields: &LinkFields) -> NewLink {
+    NewLink { code, owner: owner.map(str::to_owned), fields: fields.clone() }
+}
+
+fn is_equal(link: &Link, owner: Option<&str>, fields: &LinkFields) -> bool {
+    link.route.state == LinkState::Active
+        && link.owner.as_deref() == owner
+        && LinkFields::of(link) == *fields
+}
+
+/// base62 of HMAC-SHA-256(cluster secret, owner, URL, attempt).
+fn derived(secret: &[u8], owner: Option<&str>, url: &str, attempt: usize) -> Option<ShortCode> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    mac.update(owner.unwrap_or("").as_bytes());
+    mac.update(&[0, u8::from(owner.is_some())]);
+    mac.update(url.as_bytes());
+    mac.update(&[0]);
+    mac.update(&attempt.to_be_bytes());
+    let digest = mac.finalize().into_bytes();
+    let bytes: [u8; 8] = digest.get(..8)?.try_into().ok()?;
+    ShortCode::derived(u64::from_be_bytes(bytes), RANDOM_LENGTH)
+}
