@@ -12,6 +12,8 @@ pub mod cache;
 pub mod config;
 pub mod domain;
 pub mod events;
+pub mod http;
+pub mod pipeline;
 pub mod service;
 pub mod shutdown;
 pub mod slots;

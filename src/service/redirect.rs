@@ -342,7 +342,6 @@ impl Redirector {
     pub async fn publish(&self, code: &ShortCode, route: &Route) -> bool {
         let hash = hash(code.as_str().as_bytes());
         let now = self.now();
-        self.coherence.note(hash, route.version, now);
         self.near.remove(hash);
         let Some(namespace) = self.store.namespace() else { return false };
         let entry = far_entry(Some(route.clone()), Duration::from_millis(1), now);
@@ -350,6 +349,10 @@ impl Redirector {
         let written = self.far.put(&namespace, code, route.version, &entry, ttl).await;
         // Once more: a load that began before the change may have ended in between.
         self.near.remove(hash);
+        if written.is_ok() {
+            // Noted only now: what was not confirmed is news when the feed tells it.
+            self.coherence.note(hash, route.version, now);
+        }
         written.is_ok()
     }
 

@@ -1,7 +1,11 @@
 //! Statistics of one link: counts by interval and by dimension, and how fresh they are.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -21,6 +25,8 @@ use crate::store::rows::Freshness;
 
 /// A producer that was not seen for this long may hold clicks that nobody knows of.
 const VANISHED: Duration = Duration::from_secs(15);
+/// A click needs this long from the visitor to the spool, where its producer sees it.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// The most values of a dimension in one answer.
 const MAX_VALUES: usize = 1_000;
 
@@ -28,13 +34,13 @@ const MAX_VALUES: usize = 1_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// People.
-    #[default]
     Human,
     /// Crawlers and tools.
     Bot,
     /// Link previews.
     Preview,
     /// All three.
+    #[default]
     All,
 }
 
@@ -140,6 +146,8 @@ pub struct Stats {
     store: Arc<Store>,
     /// Whether clicks travel through Kafka, so that its lag counts too.
     kafka: bool,
+    /// By shard: when it was asked how fresh it is, and what it said.
+    asked: Mutex<HashMap<usize, (Instant, Timestamp)>>,
 }
 
 impl Range {
@@ -185,8 +193,29 @@ impl Range {
 impl Stats {
     /// Statistics; `kafka`: whether clicks travel through it.
     #[must_use]
-    pub const fn new(store: Arc<Store>, kafka: bool) -> Self {
-        Self { store, kafka }
+    pub fn new(store: Arc<Store>, kafka: bool) -> Self {
+        Self { store, kafka, asked: Mutex::default() }
+    }
+
+    /// Until when the counts of `slot` are complete; asked at most once a second and shard.
+    ///
+    /// # Errors
+    /// An outage of its shard.
+    pub async fn as_of(&self, slot: Slot) -> Result<Timestamp, StoreError> {
+        let member = self.store.owner(slot).ok_or(StoreError::NoOwner(slot))?;
+        let known = {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.get(&member.place).copied()
+        };
+        if let Some((at, as_of)) = known
+            && at.elapsed() < Duration::from_secs(1)
+        {
+            return Ok(as_of);
+        }
+        let (as_of, _) = self.freshness(&member.shard.freshness(slot).await?);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(member.place, (Instant::now(), as_of));
+        Ok(as_of)
     }
 
     /// The report about `code`.
@@ -261,7 +290,8 @@ impl Stats {
         let mut as_of = freshness.now;
         let mut complete = true;
         for producer in &freshness.producers {
-            as_of = as_of.min(producer.oldest_unshipped.unwrap_or(producer.seen_at));
+            let settled = producer.seen_at.minus(ON_ITS_WAY);
+            as_of = as_of.min(producer.oldest_unshipped.unwrap_or(settled));
             complete &= producer.oldest_unshipped.is_none()
                 && freshness.now.since(producer.seen_at) <= VANISHED;
         }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct SpoolFile {
     reader: Mutex<Connection>,
     texts: Mutex<HashMap<u32, Arc<str>>>,
     closed: AtomicBool,
+    /// The last row that the bus has, with everything before it.
+    acknowledged: AtomicI64,
     /// Held for life: whoever can take it may ship the file.
     _lock: File,
 }
@@ -56,6 +59,14 @@ pub struct Row {
     /// The time of its first click.
     pub at: Timestamp,
     payload: Vec<u8>,
+}
+
+impl Row {
+    /// The bytes of its clicks.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
 }
 
 /// A row to be written.
@@ -95,8 +106,13 @@ impl SpoolFile {
         let Some(producer) = producer.and_then(|text| Uuid::parse_str(&text).ok()) else {
             return Err(SpoolError::Nameless);
         };
+        let acknowledged: Option<String> = connection
+            .query_row("SELECT value FROM meta WHERE key = 'acknowledged'", [], |row| row.get(0))
+            .optional()?;
         let reader = open(path, false)?;
-        Ok(Some(Self::with(path.to_owned(), producer, connection, reader, lock, true)))
+        let file = Self::with(path.to_owned(), producer, connection, reader, lock, true);
+        file.acknowledge(acknowledged.and_then(|id| id.parse().ok()).unwrap_or(0));
+        Ok(Some(file))
     }
 
     fn with(
@@ -114,6 +130,7 @@ impl SpoolFile {
             reader: Mutex::new(reader),
             texts: Mutex::default(),
             closed: AtomicBool::new(closed),
+            acknowledged: AtomicI64::new(0),
             _lock: lock,
         }
     }
@@ -229,6 +246,57 @@ impl SpoolFile {
             }
         }
         Ok(rows)
+    }
+
+    /// The rows of one slot from `id` on, in order.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn rows_of(&self, slot: Slot, id: i64, limit: usize) -> Result<Vec<Row>, SpoolError> {
+        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool \
+             WHERE slot = ?1 AND id >= ?2 ORDER BY id LIMIT ?3",
+            params![slot.number(), id, i64::try_from(limit).unwrap_or(i64::MAX)])
+    }
+
+    /// Says that the bus has every row up to `id`; written down when the process stops, so that
+    /// whoever adopts the file need not ship it all again.
+    pub fn acknowledge(&self, id: i64) {
+        self.acknowledged.fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// The last row that the bus has, with everything before it.
+    #[must_use]
+    pub fn acknowledged(&self) -> i64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Writes down what was acknowledged.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn remember_acknowledged(&self) -> Result<(), SpoolError> {
+        let sql = "INSERT INTO meta (key, value) VALUES ('acknowledged', ?1) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.writer().execute(sql, [self.acknowledged().to_string()])?;
+        Ok(())
+    }
+
+    /// The time of the oldest click that was not acknowledged; `None` if there is none.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn oldest(&self) -> Result<Option<Timestamp>, SpoolError> {
+        let sql = "SELECT at FROM spool WHERE id > ?1 ORDER BY id LIMIT 1";
+        let at = self.reader().query_row(sql, [self.acknowledged()], |row| row.get(0)).optional()?;
+        Ok(at.map(Timestamp::from_micros))
+    }
+
+    /// Whether no row is left.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn is_empty(&self) -> Result<bool, SpoolError> {
+        Ok(!self.reader().prepare_cached("SELECT 1 FROM spool LIMIT 1")?.exists([])?)
     }
 
     /// The clicks of a row, numbered. A damaged row is told and gives none.

@@ -13,6 +13,7 @@ mod writer;
 
 pub use crate::events::spool::adopt::adopt;
 pub use crate::events::spool::file::Row;
+pub use crate::events::spool::file::SpoolError;
 pub use crate::events::spool::file::SpoolFile;
 pub use crate::events::spool::writer::Report;
 pub use crate::events::spool::writer::Spool;

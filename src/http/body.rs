@@ -1,0 +1,45 @@
+//! Request bodies: bounded in length and time.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use crate::http::error::ApiError;
+
+/// The length of an ordinary body, bytes.
+pub(super) const ORDINARY: usize = 64 << 10;
+/// The length of a bulk request, bytes.
+pub(super) const BULK: usize = 4 << 20;
+/// The server has no timer for bodies: a slow one would hold its connection for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads a JSON body.
+pub(super) async fn json(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Value, ApiError> {
+    let kind = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let essence = kind.map(|kind| kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+    if !essence.is_none_or(|kind| kind == "application/json" || kind.ends_with("+json")) {
+        return Err(ApiError::UnsupportedMedia);
+    }
+    let bytes = read(payload, limit).await?;
+    serde_json::from_slice(&bytes).map_err(|error| ApiError::Malformed(error.to_string()))
+}
+
+/// Reads a body.
+pub(super) async fn read(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let reading = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| ApiError::Malformed(error.to_string()))?;
+            if bytes.len() + chunk.len() > limit {
+                return Err(ApiError::TooLarge(limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(ApiError::BodyTimeout))
+}

@@ -1,0 +1,258 @@
+//! Failures as answers: one match to status and stable code, problem+json or a page.
+
+use std::fmt;
+
+use actix_web::HttpResponse;
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::http::header::HeaderValue;
+use serde_json::json;
+
+use crate::http::render::ErrorPage;
+use crate::http::state::AppState;
+use crate::service::limits::Limited;
+use crate::service::link_input::FieldError;
+use crate::service::links::LinkError;
+use crate::service::stats::StatsError;
+
+/// Why a request is not answered as hoped.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// The body is no JSON.
+    Malformed(String),
+    /// A key is needed, or the one that came is not good.
+    Unauthenticated(&'static str),
+    /// The key may not do this.
+    Forbidden(String),
+    /// There is no such thing.
+    NotFound,
+    /// It was deleted, or has expired.
+    Gone(&'static str),
+    /// Fields or parameters that are wrong.
+    Invalid(Vec<FieldError>),
+    /// The body is too long.
+    TooLarge(usize),
+    /// A bulk request holds more items than this.
+    TooManyItems(usize),
+    /// The body has the wrong type.
+    UnsupportedMedia,
+    /// The body did not come in time.
+    BodyTimeout,
+    /// Another method is needed.
+    Method(&'static str),
+    /// The host is not ours.
+    Misdirected,
+    /// Too often.
+    RateLimited(Limited, &'static str),
+    /// What is needed is away.
+    Unavailable(&'static str),
+    /// A use case of links failed.
+    Link(LinkError),
+    /// Statistics failed.
+    Stats(StatsError),
+    /// A bug or damage; the text is for the log alone.
+    Internal(String),
+}
+
+impl ApiError {
+    /// No `_` arm: a new failure must choose its status before it compiles.
+    fn parts(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound | Self::Link(LinkError::NotFound) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Gone(_) | Self::Link(LinkError::Gone) => (StatusCode::GONE, "gone"),
+            Self::Invalid(_) | Self::Link(LinkError::Invalid(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")
+            }
+            Self::TooLarge(_) | Self::TooManyItems(_) => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media"),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request"),
+            Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::Link(LinkError::Taken) => (StatusCode::CONFLICT, "code_taken"),
+            Self::Link(LinkError::VersionMismatch) => {
+                (StatusCode::PRECONDITION_FAILED, "version_mismatch")
+            }
+            Self::Unavailable(_)
+            | Self::Link(LinkError::Unavailable(_))
+            | Self::Stats(StatsError::Store(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "shard_unavailable")
+            }
+            Self::Stats(StatsError::Range(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")
+            }
+            Self::Link(LinkError::Damaged(_)) | Self::Internal(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
+        }
+    }
+
+    /// For the caller: the problem and the remedy, nothing of the inside.
+    fn detail(&self) -> String {
+        match self {
+            Self::Malformed(why) => format!("The body is no valid JSON: {why}."),
+            Self::Unauthenticated(why) => format!("{why} Send Authorization: Bearer us_…"),
+            Self::Forbidden(why) => why.clone(),
+            Self::NotFound | Self::Link(LinkError::NotFound) => "There is nothing here.".to_owned(),
+            Self::Gone(why) => (*why).to_owned(),
+            Self::Link(LinkError::Gone) => "This link was deleted.".to_owned(),
+            Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) => {
+                let first: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).take(3).collect();
+                let more = errors.len().saturating_sub(3);
+                let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+                format!("{}{rest}.", first.join("; "))
+            }
+            Self::TooLarge(limit) => format!("The body may have {limit} bytes at most."),
+            Self::TooManyItems(limit) => format!("A request may hold {limit} items at most."),
+            Self::UnsupportedMedia => "The body must be JSON: send Content-Type: application/json.".to_owned(),
+            Self::BodyTimeout => "The body did not arrive within 5 seconds.".to_owned(),
+            Self::Method(allowed) => format!("Only {allowed} is answered here."),
+            Self::Misdirected => "This host is not served here.".to_owned(),
+            Self::RateLimited(limited, what) => format!(
+                "Too many {what}: {} a minute are allowed. Try again in {} s.",
+                limited.limit, limited.retry_after
+            ),
+            Self::Link(LinkError::Taken) => "This code is taken; choose another one.".to_owned(),
+            Self::Link(LinkError::VersionMismatch) => {
+                "The link was changed meanwhile; read it again and repeat the change.".to_owned()
+            }
+            Self::Unavailable(why) => (*why).to_owned(),
+            Self::Link(LinkError::Unavailable(_)) | Self::Stats(StatsError::Store(_)) => {
+                "The database behind this link does not answer; try again soon.".to_owned()
+            }
+            Self::Stats(StatsError::Range(error)) => format!("The range {error}."),
+            Self::Link(LinkError::Damaged(_)) | Self::Internal(_) => {
+                "Something failed on our side; the request id helps to find it.".to_owned()
+            }
+        }
+    }
+
+    fn errors(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) => errors,
+            _ => &[],
+        }
+    }
+
+    /// The complete answer: a page for browsers where `html`, else problem+json.
+    pub(super) fn respond(&self, state: &AppState, id: &str, instance: &str, html: bool) -> HttpResponse {
+        let (status, code) = self.parts();
+        self.log(id);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        match self {
+            Self::RateLimited(limited, _) => {
+                response.insert_header((header::RETRY_AFTER, limited.retry_after));
+                response.insert_header(("RateLimit-Limit", limited.limit));
+                response.insert_header(("RateLimit-Remaining", 0));
+                response.insert_header(("RateLimit-Reset", limited.retry_after));
+            }
+            Self::Method(allowed) => {
+                response.insert_header((header::ALLOW, *allowed));
+            }
+            Self::Unauthenticated(_) => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                // Spread over 1 to 3 s, so that those who wait do not come back together.
+                let seconds = 1 + id.bytes().map(u64::from).sum::<u64>() % 3;
+                response.insert_header((header::RETRY_AFTER, seconds));
+            }
+            _ => (),
+        }
+        let title = status.canonical_reason().unwrap_or("Error");
+        if html && let Ok(page) = state.pages.error(&self.page(status)) {
+            return response.content_type("text/html; charset=utf-8").body(page);
+        }
+        let mut problem = json!({
+            "type": format!("urn:urlshort:problem:{code}"), "title": title,
+            "status": status.as_u16(), "detail": self.detail(), "instance": instance,
+            "code": code, "request_id": id,
+        });
+        let errors = self.errors();
+        if !errors.is_empty()
+            && let Some(map) = problem.as_object_mut()
+        {
+            map.insert("errors".to_owned(), json!(errors));
+        }
+        let mut response = response.body(problem.to_string());
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+
+    fn page(&self, status: StatusCode) -> ErrorPage {
+        let (title, message, hint) = match status.as_u16() {
+            404 => ("Nothing here", "This short link does not exist, or does not work any more.", "Check the address for a typing error."),
+            410 => ("This link is gone", "It was deleted or has expired, and it will not come back.", "Ask the person who gave it to you for a new one."),
+            421 => ("Wrong address", "This host is not served here.", ""),
+            429 => ("Slow down", "Too many addresses that do not exist were asked for.", "Wait a moment and try again."),
+            503 => ("Just a moment", "The database behind this link does not answer. The link is not lost.", "Try again in a few seconds."),
+            _ => (status.canonical_reason().unwrap_or("Error"), "", ""),
+        };
+        let message = if message.is_empty() { self.detail() } else { message.to_owned() };
+        ErrorPage {
+            status: status.as_u16(),
+            title: title.to_owned(),
+            message,
+            hint: hint.to_owned(),
+        }
+    }
+
+    /// What went wrong inside, once, with the id that the caller has.
+    fn log(&self, id: &str) {
+        match self {
+            Self::Internal(why) => tracing::error!(request_id = id, why, "a request failed"),
+            Self::Link(LinkError::Damaged(error)) => {
+                let source = std::error::Error::source(error).map(ToString::to_string);
+                tracing::error!(request_id = id, %error, source, "a request failed");
+            }
+            Self::Link(LinkError::Unavailable(error)) | Self::Stats(StatsError::Store(error)) => {
+                tracing::debug!(request_id = id, %error, "a shard did not answer");
+            }
+            _ => (),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail())
+    }
+}
+
+/// The bare answer; the middleware replaces it with the complete one.
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.parts().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<LinkError> for ApiError {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl From<StatsError> for ApiError {
+    fn from(error: StatsError) -> Self {
+        Self::Stats(error)
+    }
+}
+
+/// A complaint about a parameter of the URL.
+pub(super) fn parameter(name: &str, code: &'static str, detail: &str) -> ApiError {
+    ApiError::Invalid(vec![FieldError {
+        pointer: format!("?{name}"),
+        code,
+        detail: format!("{name} {detail}"),
+    }])
+}

@@ -1,0 +1,24 @@
+//! HTTP: requests in, answers out; what is decided is decided below.
+
+mod body;
+mod client;
+mod error;
+mod front;
+mod links;
+mod pages;
+mod probes;
+mod qr;
+mod redirect;
+pub mod render;
+mod server;
+mod state;
+mod stats;
+mod visit;
+mod wrap;
+
+pub use crate::http::server::Listening;
+pub use crate::http::server::admin;
+pub use crate::http::server::public;
+pub use crate::http::state::AppState;
+pub use crate::http::state::Health;
+pub use crate::http::state::Settings;

@@ -1,0 +1,130 @@
+//! Probes and metrics: `/livez`, `/readyz`, `/metrics`.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::http::header::HeaderValue;
+use actix_web::web;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::client::Client;
+use crate::http::error::ApiError;
+use crate::http::front::NO_STORE;
+use crate::http::state::AppState;
+use crate::store::MemberState;
+use crate::store::clock::SKEW_WARNING;
+
+/// The process alone.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("text/plain; charset=utf-8")
+        .body("ok\n")
+}
+
+/// One check for each dependency. 503 only while draining or before the first successful start:
+/// all replicas lose a shard at the same time, and cached redirects must go on.
+pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    let checks = checks(&state);
+    let unfit = state.health.is_draining() || !state.store.has_started();
+    let worst = |status: &str| {
+        checks.values().flatten().any(|check| check.get("status").is_some_and(|is| is == status))
+    };
+    let status = if unfit || worst("fail") {
+        "fail"
+    } else if worst("warn") {
+        "warn"
+    } else {
+        "pass"
+    };
+    let code = if unfit { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut body = json!({
+        "status": status, "version": env!("CARGO_PKG_VERSION"), "serviceId": "urlshort",
+        "checks": checks,
+    });
+    if unfit && let Some(map) = body.as_object_mut() {
+        let why = if state.health.is_draining() { "draining" } else { "no shard is usable yet" };
+        map.insert("output".to_owned(), json!(why));
+    }
+    let mut response = HttpResponse::build(code).body(body.to_string());
+    let kind = HeaderValue::from_static("application/health+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    if unfit {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn checks(state: &AppState) -> BTreeMap<String, Vec<Value>> {
+    let mut checks: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut add = |name: String, status: &str, output: &str| {
+        let mut check = json!({"status": status});
+        if !output.is_empty()
+            && let Some(map) = check.as_object_mut()
+        {
+            map.insert("output".to_owned(), json!(output));
+        }
+        checks.entry(name).or_default().push(check);
+    };
+    for member in state.store.members() {
+        let name = format!("shard-{}:connection", member.place);
+        match &**member.state.load() {
+            MemberState::Member if member.shard.is_up() => add(name, "pass", ""),
+            MemberState::Member => add(name, "warn", "does not answer"),
+            MemberState::Waiting(why) => add(name, "warn", why),
+            MemberState::Failed(why) => add(name, "fail", why),
+        }
+    }
+    let far = state.redirector.far_cache();
+    if !far.is_none() {
+        let up = far.is_up();
+        add("redis:connection".to_owned(), if up { "pass" } else { "warn" }, if up { "" } else { "does not answer" });
+    }
+    if state.kafka {
+        let up = state.health.is_kafka_up();
+        add("kafka:connection".to_owned(), if up { "pass" } else { "warn" }, if up { "" } else { "does not answer, or the topic is wrong" });
+    }
+    let skew = state.store.clock().skew();
+    if skew.abs() > SKEW_WARNING {
+        let output = format!("this machine's clock is {} ms off its databases'", -skew / 1_000);
+        add("clock:skew".to_owned(), "warn", &output);
+    }
+    if state.spool.is_full() {
+        add("spool:size".to_owned(), "warn", "full: clicks are lost until it is shipped");
+    }
+    for (name, message) in state.health.warnings() {
+        add(name, "warn", &message);
+    }
+    checks
+}
+
+/// Prometheus' text. On the public port only without forwarding headers: never through a tunnel.
+pub(super) async fn public_metrics(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let client = Client::of(&state, peer, request.headers());
+    if !state.settings.expose_metrics || client.is_forwarded() {
+        return Err(ApiError::NotFound);
+    }
+    metrics(web::Data::new(state.metrics.clone())).await
+}
+
+/// Prometheus' text, on the admin listener.
+pub(super) async fn metrics(
+    metrics: web::Data<crate::telemetry::Metrics>,
+) -> Result<HttpResponse, ApiError> {
+    let metrics = metrics.into_inner();
+    let text = web::block(move || metrics.render()).await;
+    let text = text.map_err(|error| ApiError::Internal(format!("metrics: {error}")))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(text))
+}

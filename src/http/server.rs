@@ -1,0 +1,196 @@
+//! The listeners: the public port, and the admin port of every role.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_web::App;
+use actix_web::HttpServer;
+use actix_web::dev::Server;
+use actix_web::dev::Service as _;
+use actix_web::web;
+use futures_util::future::Either;
+use futures_util::future::ready;
+
+use crate::http::error::ApiError;
+use crate::http::front::Front;
+use crate::http::links;
+use crate::http::pages;
+use crate::http::probes;
+use crate::http::redirect;
+use crate::http::redirect::Worker;
+use crate::http::state::AppState;
+use crate::http::stats;
+use crate::http::wrap;
+
+/// Tunnels keep idle connections for 90 s; ours must outlive theirs.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// How long requests in flight may take once the server stops.
+const DRAIN_SECONDS: u64 = 20;
+
+/// A server that listens already.
+pub struct Listening {
+    /// To be awaited; ends after its shutdown signal.
+    pub server: Server,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The routes of the public port.
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::scope("/api")
+                .service(
+                    web::scope("/v1")
+                        .service(
+                            web::resource("/links")
+                                .route(web::post().to(links::create))
+                                .route(web::get().to(links::list))
+                                .default_service(web::to(|| async { method("GET, POST") })),
+                        )
+                        .service(
+                            web::resource("/links/bulk")
+                                .route(web::post().to(links::create_many))
+                                .default_service(web::to(|| async { method("POST") })),
+                        )
+                        .service(
+                            web::resource("/links/{code}")
+                                .route(web::get().to(links::show))
+                                .route(web::head().to(links::show))
+                                .route(web::patch().to(links::change))
+                                .route(web::delete().to(links::delete))
+                                .default_service(web::to(|| async { method("GET, HEAD, PATCH, DELETE") })),
+                        )
+                        .service(
+                            web::resource("/links/{code}/stats")
+                                .route(web::get().to(stats::report))
+                                .default_service(web::to(|| async { method("GET") })),
+                        )
+                        .service(
+                            web::resource("/links/{code}/stats/{dimension}")
+                                .route(web::get().to(stats::values))
+                                .default_service(web::to(|| async { method("GET") })),
+                        )
+                        .route("/openapi.json", web::get().to(pages::openapi)),
+                )
+                .route("/docs", web::get().to(pages::docs))
+                .default_service(web::to(nothing)),
+        )
+        .service(
+            web::resource("/")
+                .route(web::get().to(pages::home))
+                .route(web::head().to(pages::home))
+                .route(web::post().to(pages::shorten))
+                .default_service(web::to(|| async { method("GET, HEAD, POST") })),
+        )
+        .service(web::scope("/assets").route("/{name}", web::get().to(pages::asset)).default_service(web::to(nothing)))
+        .service(web::scope("/links").route("/{code}", web::get().to(pages::link)).default_service(web::to(nothing)))
+        .service(web::scope("/.well-known").default_service(web::to(nothing)))
+        .route("/livez", web::get().to(probes::live))
+        .route("/readyz", web::get().to(probes::ready))
+        .route("/metrics", web::get().to(probes::public_metrics))
+        .route("/robots.txt", web::get().to(pages::robots))
+        .route("/favicon.ico", web::get().to(pages::favicon))
+        .default_service(web::to(redirect::follow));
+}
+
+async fn nothing() -> Result<String, ApiError> {
+    Err(ApiError::NotFound)
+}
+
+fn method(allowed: &'static str) -> Result<String, ApiError> {
+    Err(ApiError::Method(allowed))
+}
+
+/// Serves the public port until `stop` ends; then finishes what is in flight.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn public(
+    listener: TcpListener,
+    state: Arc<AppState>,
+    workers: usize,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<Listening> {
+    let address = listener.local_addr()?;
+    let next = Arc::new(AtomicUsize::new(0));
+    let factory = move || {
+        // Called once for each worker: its lane and stripe are its own.
+        let worker = next.fetch_add(1, Ordering::Relaxed);
+        let front = Front::new(Arc::clone(&state), worker);
+        let state = Arc::clone(&state);
+        App::new()
+            .app_data(web::Data::from(Arc::clone(&state)))
+            .app_data(web::Data::new(Worker(worker)))
+            .configure(routes)
+            .wrap_fn(move |request, inner| {
+                if let Some(response) = front.answer(&request) {
+                    return Either::Left(ready(Ok(request.into_response(response))));
+                }
+                let begun = match wrap::begin(&state, &request) {
+                    Ok(begun) => begun,
+                    Err(error) => {
+                        return Either::Left(ready(Ok(wrap::refuse(&state, request, &error))));
+                    }
+                };
+                let (state, answer) = (Arc::clone(&state), inner.call(request));
+                Either::Right(async move { Ok(wrap::finish(&state, begun, answer.await?)) })
+            })
+    };
+    let server = HttpServer::new(factory)
+        .workers(workers)
+        .backlog(4_096)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .shutdown_signal(stop)
+        .listen(listener)?
+        .run();
+    Ok(Listening { server, address })
+}
+
+/// Serves probes and metrics for operators.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub fn admin(
+    listener: TcpListener,
+    state: Option<Arc<AppState>>,
+    metrics: crate::telemetry::Metrics,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<Listening> {
+    let address = listener.local_addr()?;
+    let factory = move || {
+        let app = App::new()
+            .app_data(web::Data::new(metrics.clone()))
+            .route("/metrics", web::get().to(probes::metrics))
+            .route("/livez", web::get().to(probes::live));
+        match &state {
+            Some(state) => app
+                .app_data(web::Data::from(Arc::clone(state)))
+                .route("/readyz", web::get().to(probes::ready)),
+            None => app.route("/readyz", web::get().to(probes::live)),
+        }
+    };
+    let server = HttpServer::new(factory)
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .shutdown_signal(stop)
+        .listen(listener)?
+        .run();
+    Ok(Listening { server, address })
+}

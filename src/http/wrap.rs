@@ -1,0 +1,201 @@
+//! What surrounds every request that the front did not answer: host check, request id, errors as
+//! answers, security headers, counting.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::HttpMessage as _;
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::dev::ServiceRequest;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::http::header::HeaderName;
+use actix_web::http::header::HeaderValue;
+use uuid::Uuid;
+
+use crate::http::error::ApiError;
+use crate::http::state::AppState;
+use crate::telemetry;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const PAGE_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+
+/// What is noted of a request before it goes on inwards.
+#[derive(Debug)]
+pub(super) struct Begun {
+    at: Instant,
+    id: String,
+    method: &'static str,
+    route: &'static str,
+    _in_flight: InFlight,
+}
+
+/// Counted while it lives, also where a visitor hangs up.
+#[derive(Debug)]
+struct InFlight;
+
+impl InFlight {
+    fn new() -> Self {
+        telemetry::http_in_flight(1);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        telemetry::http_in_flight(-1);
+    }
+}
+
+/// The id of a request: the caller's, if it is a plain one, or a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    sent.filter(plain).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+/// Notes the request, or refuses it: a host that is not ours.
+pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun, ApiError> {
+    let begun = Begun {
+        at: Instant::now(),
+        id: request_id(request),
+        method: method_label(request.method()),
+        route: route_label(request.path()),
+        _in_flight: InFlight::new(),
+    };
+    request.extensions_mut().insert(begun.id.clone());
+    let probe = matches!(request.path(), "/livez" | "/readyz" | "/metrics");
+    if let Some(own) = state.settings.public_host.as_ref().filter(|_| !probe) {
+        let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        if !host.is_some_and(|host| host.eq_ignore_ascii_case(own.as_bytes())) {
+            return Err(ApiError::Misdirected);
+        }
+    }
+    Ok(begun)
+}
+
+/// A request that [`begin`] refused.
+pub(super) fn refuse(state: &Arc<AppState>, request: ServiceRequest, error: &ApiError) -> ServiceResponse {
+    let at = Instant::now();
+    let id = request_id(&request);
+    let (method, route) = (method_label(request.method()), route_label(request.path()));
+    let html = wants_page(request.request());
+    let response = error.respond(state, &id, request.path(), html);
+    finish(state, Begun { at, id, method, route, _in_flight: InFlight::new() }, request.into_response(response))
+}
+
+/// Completes an answer on its way out.
+pub(super) fn finish(
+    state: &Arc<AppState>,
+    begun: Begun,
+    mut answer: ServiceResponse,
+) -> ServiceResponse {
+    let error = answer.response().error().map(|error| match error.as_error::<ApiError>() {
+        Some(error) => respond(state, &begun, answer.request(), error),
+        // The framework's own refusals: bad paths and the like.
+        None => foreign(state, &begun, answer.request(), answer.status()),
+    });
+    if let Some(response) = error {
+        answer = answer.into_response(response);
+    }
+    let is_page = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let redirected = answer.headers().contains_key(header::LOCATION);
+    let headers = answer.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&begun.id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if !redirected {
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    }
+    if is_page {
+        headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
+        headers.insert(header::REFERRER_POLICY, PAGE_REFERRER);
+    }
+    if state.health.is_draining() {
+        let head = answer.response_mut().head_mut();
+        head.set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    let status = answer.status().as_u16();
+    telemetry::http_request(begun.route, begun.method, status, begun.at.elapsed());
+    answer
+}
+
+fn respond(state: &AppState, begun: &Begun, request: &HttpRequest, error: &ApiError) -> HttpResponse {
+    error.respond(state, &begun.id, request.path(), wants_page(request))
+}
+
+fn foreign(state: &AppState, begun: &Begun, request: &HttpRequest, status: StatusCode) -> HttpResponse {
+    let error = match status {
+        StatusCode::NOT_FOUND => ApiError::NotFound,
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(super::body::ORDINARY),
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::Method("another method"),
+        _ if status.is_client_error() => ApiError::Malformed("the request cannot be read".to_owned()),
+        _ => ApiError::Internal(format!("an answer with status {status}")),
+    };
+    respond(state, begun, request, &error)
+}
+
+/// Whether an error is shown as a page: a browser asks, and not the API.
+fn wants_page(request: &HttpRequest) -> bool {
+    !request.path().starts_with("/api/v1") && accepts(request, "text/html")
+}
+
+/// Whether `Accept` names this type itself (a mere `*/*` does not count), and not with `q=0`.
+pub(super) fn accepts(request: &HttpRequest, kind: &str) -> bool {
+    let lists = request.headers().get_all(header::ACCEPT);
+    lists.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(kind));
+        named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+/// The template of a path: a bounded set, whatever is asked for.
+fn route_label(path: &str) -> &'static str {
+    if let Some(rest) = path.strip_prefix("/api/v1/links") {
+        return match rest {
+            "" => "/api/v1/links",
+            "/bulk" => "/api/v1/links/bulk",
+            _ if rest.ends_with("/stats") => "/api/v1/links/{code}/stats",
+            _ if rest.contains("/stats/") => "/api/v1/links/{code}/stats/{dimension}",
+            _ => "/api/v1/links/{code}",
+        };
+    }
+    match path {
+        "/" => "/",
+        "/livez" => "/livez",
+        "/readyz" => "/readyz",
+        "/metrics" => "/metrics",
+        _ if path.starts_with("/api/") => "/api",
+        _ if path.starts_with("/assets/") => "/assets/{name}",
+        _ if path.starts_with("/links/") => "/links/{code}",
+        _ if path.ends_with('+') => "/{code}+",
+        _ if path.ends_with("/qr.svg") || path.ends_with("/qr.png") => "/{code}/qr",
+        _ => "/{code}",
+    }
+}

@@ -1,0 +1,13 @@
+//! Loops beside the requests: they keep caches honest and clicks moving, and stop without losing.
+
+pub mod consume;
+pub mod feed;
+pub mod heartbeat;
+pub mod lease;
+mod pace;
+pub mod rollup;
+pub mod ship;
+mod supervise;
+pub mod upkeep;
+
+pub use crate::pipeline::supervise::supervise;

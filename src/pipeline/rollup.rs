@@ -1,0 +1,199 @@
+//! The local bus: spool → counts, one loop for each shard, in the process that has the spool.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::agent::AgentTable;
+use crate::domain::click::Click;
+use crate::events::spool::Row;
+use crate::events::spool::Spool;
+use crate::events::spool::SpoolFile;
+use crate::pipeline::heartbeat::Heart;
+use crate::pipeline::pace;
+use crate::pipeline::pace::Backoff;
+use crate::slots::Slot;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::rows::RolledUp;
+use crate::store::rows::RollupBatch;
+use crate::store::rows::RollupOutcome;
+use crate::telemetry;
+
+/// Rows read at once, and clicks of one transaction.
+const ROWS: usize = 2_000;
+const CLICKS: usize = 50_000;
+/// How often a loop begins at the front again, for rows that it left behind.
+const REWIND: Duration = Duration::from_secs(10);
+
+/// What the loops share.
+#[derive(Clone, Debug)]
+pub struct Rollup {
+    /// The shards.
+    pub store: Arc<Store>,
+    /// Where clicks wait.
+    pub spool: Arc<Spool>,
+    /// Parsed user agents.
+    pub agents: Arc<Mutex<AgentTable>>,
+    /// Signs of life that follow a flush.
+    pub heart: Arc<Heart>,
+}
+
+/// Rows of one file that a batch counts.
+type Taken = (Arc<SpoolFile>, Vec<Row>);
+
+/// Counts the clicks of the slots that the shard at `place` owns, until `stop`.
+pub async fn run(rollup: Rollup, place: usize, stop: CancellationToken) {
+    let mut cursors: HashMap<PathBuf, i64> = HashMap::new();
+    let mut rewound = Instant::now();
+    let mut backoff = Backoff::default();
+    loop {
+        if rewound.elapsed() > REWIND {
+            cursors.clear();
+            rewound = Instant::now();
+        }
+        let begun = Instant::now();
+        let pause = match flush(&rollup, place, &mut cursors).await {
+            Ok(clicks) => {
+                backoff.reset();
+                pace::pause(begun.elapsed(), clicks)
+            }
+            Err(error) => {
+                tracing::debug!(place, %error, "clicks wait in the spool");
+                cursors.clear();
+                if matches!(error, StoreError::NotOwner) {
+                    rollup.store.read_owners().await;
+                }
+                backoff.next()
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => (),
+        }
+    }
+}
+
+/// Counts what is there, once; answers how many clicks that were.
+///
+/// # Errors
+/// An outage of the shard: the rows stay.
+pub async fn flush(
+    rollup: &Rollup,
+    place: usize,
+    cursors: &mut HashMap<PathBuf, i64>,
+) -> Result<usize, StoreError> {
+    let Some(member) = rollup.store.members().get(place) else { return Ok(0) };
+    if !member.takes_part() || !member.shard.is_up() {
+        return Ok(0);
+    }
+    let slots = rollup.store.slots_of(place);
+    let mut clicks = 0;
+    loop {
+        let (batch, taken) = read(rollup, &slots, cursors).await;
+        if taken.is_empty() {
+            return Ok(clicks);
+        }
+        let begun = Instant::now();
+        let count = batch.clicks.len();
+        let oldest = batch.clicks.iter().map(|click| click.at).min();
+        let outcome = member.shard.roll_up(&Arc::new(batch), &rollup.agents).await?;
+        if let RollupOutcome::Done(figures) = outcome {
+            counted(&figures, begun.elapsed());
+            let now = rollup.store.clock().now();
+            if let Some(oldest) = oldest {
+                telemetry::click_delay(now.since(oldest).as_secs_f64());
+            }
+        }
+        delete(rollup, taken).await;
+        rollup.heart.beat_one(place).await;
+        clicks += count;
+    }
+}
+
+async fn read(
+    rollup: &Rollup,
+    slots: &[Slot],
+    cursors: &mut HashMap<PathBuf, i64>,
+) -> (RollupBatch, Vec<Taken>) {
+    let mut clicks: Vec<Click> = Vec::new();
+    let mut taken: Vec<Taken> = Vec::new();
+    for file in rollup.spool.files() {
+        let after = cursors.get(file.path()).copied().unwrap_or(0);
+        let (reading, slots, agents) = (Arc::clone(&file), slots.to_vec(), Arc::clone(&rollup.agents));
+        let read = tokio::task::spawn_blocking(move || {
+            let rows = reading.rows_after(after, ROWS)?;
+            let last = rows.last().map(|row| row.id);
+            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut clicks = Vec::new();
+            let mine: Vec<Row> = rows.into_iter().filter(|row| slots.contains(&row.slot)).collect();
+            for row in &mine {
+                reading.clicks(row, &mut agents, &mut clicks);
+            }
+            Ok::<_, crate::events::spool::SpoolError>((mine, clicks, last))
+        });
+        match read.await {
+            Ok(Ok((rows, found, last))) => {
+                if let Some(last) = last {
+                    cursors.insert(file.path().to_owned(), last);
+                }
+                clicks.extend(found);
+                if !rows.is_empty() {
+                    taken.push((file, rows));
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::error!(path = %file.path().display(), %error, "a spool cannot be read");
+            }
+            Err(error) => tracing::error!(%error, "reading a spool failed"),
+        }
+        if clicks.len() > CLICKS {
+            break;
+        }
+    }
+    (RollupBatch { clicks, ..RollupBatch::default() }, taken)
+}
+
+/// Deletes counted rows; what cannot be deleted is dropped as a copy next time.
+async fn delete(rollup: &Rollup, taken: Vec<Taken>) {
+    for (file, rows) in taken {
+        let spool = Arc::clone(&rollup.spool);
+        let deleted = tokio::task::spawn_blocking(move || {
+            let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+            file.delete(&ids)?;
+            for row in &rows {
+                spool.released(row.slot, row.bytes());
+            }
+            if file.is_closed() && file.is_empty()? {
+                spool.discard(&file);
+            }
+            Ok::<_, crate::events::spool::SpoolError>(())
+        });
+        match deleted.await {
+            Ok(Ok(())) => (),
+            Ok(Err(error)) => tracing::warn!(%error, "counted rows stay in the spool for now"),
+            Err(error) => tracing::error!(%error, "deleting from a spool failed"),
+        }
+    }
+}
+
+/// Tells the figures of a committed rollup.
+pub(super) fn counted(figures: &RolledUp, elapsed: Duration) {
+    let sums = &figures.counted;
+    let count = |sum: i64| u64::try_from(sum).unwrap_or(0);
+    telemetry::clicks_counted("human", count(sums.human));
+    telemetry::clicks_counted("bot", count(sums.bot));
+    telemetry::clicks_counted("preview", count(sums.preview));
+    telemetry::clicks_counted("head", count(sums.head));
+    telemetry::clicks_duplicate(figures.duplicates);
+    telemetry::clicks_ignored(figures.ignored);
+    telemetry::clicks_dead(figures.dead);
+    telemetry::rollup_flush(elapsed, count(sums.total() + sums.head), figures.rows);
+}
