@@ -85,7 +85,8 @@ impl NearEntry {
     /// The time since the database said this, in microseconds.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> i64 {
-        now.micros().saturating_sub(self.checked_at.load(Ordering::Relaxed))
+        now.micros()
+            .saturating_sub(self.checked_at.load(Ordering::Relaxed))
     }
 
     /// Claims the refresh of this entry; only one caller gets it.
@@ -181,7 +182,13 @@ impl NearCache {
     pub fn new(bytes: u64) -> Self {
         let known = (bytes > 0).then(|| {
             let entries = usize::try_from(bytes).unwrap_or(usize::MAX) / (ENTRY_BYTES + 60);
-            Cache::with(entries.max(16), bytes, ByBytes, BuildIdentity, DefaultLifecycle::default())
+            Cache::with(
+                entries.max(16),
+                bytes,
+                ByBytes,
+                BuildIdentity,
+                DefaultLifecycle::default(),
+            )
         });
         let unknown = Cache::with(
             UNKNOWN_ENTRIES,
@@ -203,7 +210,9 @@ impl NearCache {
     /// The entry of `code`, or the right to load it. Concurrent callers of one code wait for one
     /// load.
     pub async fn get_or_load(&self, hash: u64, code: &str) -> Lookup<'_> {
-        let Some(known) = &self.known else { return Lookup::Load(None) };
+        let Some(known) = &self.known else {
+            return Lookup::Load(None);
+        };
         match known.get_value_or_guard_async(&hash).await {
             Ok(entry) if &*entry.code == code => Lookup::Entry(entry),
             // Another code with the same hash: it keeps its place, this one is not remembered.
@@ -228,7 +237,8 @@ impl NearCache {
 
     /// Remembers for a second that nobody made `code`.
     pub fn insert_unknown(&self, hash: u64, code: &str, now: Timestamp) {
-        self.unknown.insert(hash, (code.into(), now.micros() + UNKNOWN_LIFETIME));
+        self.unknown
+            .insert(hash, (code.into(), now.micros() + UNKNOWN_LIFETIME));
     }
 
     /// Forgets what is known under this hash, and stops a running load from being remembered.
@@ -242,6 +252,8 @@ impl NearCache {
     /// Entries and their bytes.
     #[must_use]
     pub fn size(&self) -> (u64, u64) {
-        self.known.as_ref().map_or((0, 0), |known| (known.len() as u64, known.weight()))
+        self.known
+            .as_ref()
+            .map_or((0, 0), |known| (known.len() as u64, known.weight()))
     }
 }

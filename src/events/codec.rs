@@ -131,7 +131,10 @@ pub fn from_json(bytes: &[u8], partition: Slot) -> Result<Click, Unreadable> {
     let click: Click =
         serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))?;
     if click.v > SCHEMA_VERSION {
-        return Err(Unreadable(format!("its version {} is newer than this program", click.v)));
+        return Err(Unreadable(format!(
+            "its version {} is newer than this program",
+            click.v
+        )));
     }
     if click.seq == 0 || Slot::of(&click.code) != partition || click.slot != partition.number() {
         return Err(Unreadable("its slot or number cannot be right".to_owned()));
@@ -161,7 +164,11 @@ mod tests {
         append(&mut payload, &click("a"));
         append(&mut payload, &click("a"));
         let producer = Uuid::from_u128(1);
-        let origin = RowOrigin { producer, slot: Slot::of("a"), first_seq: 7 };
+        let origin = RowOrigin {
+            producer,
+            slot: Slot::of("a"),
+            first_seq: 7,
+        };
         let mut text = |number: u32| -> Arc<str> {
             match number {
                 1 => "".into(),
@@ -172,10 +179,19 @@ mod tests {
         let mut clicks = Vec::new();
         let agents = &mut AgentTable::new();
         decode(&payload, origin, &mut text, agents, &mut clicks).unwrap();
-        assert_eq!(clicks.iter().map(|click| click.seq).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!(
+            clicks.iter().map(|click| click.seq).collect::<Vec<_>>(),
+            [7, 8]
+        );
         let first = &clicks[0];
-        assert_eq!((first.referrer.as_deref(), first.language.as_deref()), (None, Some("de")));
-        assert_eq!((first.country.as_deref(), first.kind.word()), (Some("DE"), "bot"));
+        assert_eq!(
+            (first.referrer.as_deref(), first.language.as_deref()),
+            (None, Some("de"))
+        );
+        assert_eq!(
+            (first.country.as_deref(), first.kind.word()),
+            (Some("DE"), "bot")
+        );
         let json = to_json(first);
         assert_eq!(from_json(&json, origin.slot).unwrap(), *first);
         assert!(from_json(&json, Slot::of("b")).is_err());

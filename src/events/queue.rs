@@ -129,7 +129,10 @@ impl Record {
     /// The followed code.
     #[must_use]
     pub fn code(&self) -> &str {
-        let bytes = self.code.get(..usize::from(self.length)).unwrap_or_default();
+        let bytes = self
+            .code
+            .get(..usize::from(self.length))
+            .unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or("")
     }
 }
@@ -166,7 +169,11 @@ impl Queue {
         let workers = workers.max(1);
         let lanes = (0..workers).map(|_| Lane::default()).collect();
         let capacity = MEMORY / workers / size_of::<Record>();
-        Self { lanes, capacity, closed: AtomicBool::new(false) }
+        Self {
+            lanes,
+            capacity,
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// How many lanes there are.
@@ -179,12 +186,20 @@ impl Queue {
     ///
     /// # Errors
     /// [`Dropped`] where the lane is full or the queue was closed.
-    pub fn push(&self, lane: usize, slot: Slot, code: &str, visit: &Visit<'_>) -> Result<Ticket, Dropped> {
+    pub fn push(
+        &self,
+        lane: usize,
+        slot: Slot,
+        code: &str,
+        visit: &Visit<'_>,
+    ) -> Result<Ticket, Dropped> {
         if self.closed.load(Ordering::Relaxed) {
             telemetry::clicks_dropped(DropReason::Stopping, 1);
             return Err(Dropped);
         }
-        let Some(Lane(lane)) = self.lanes.get(lane % self.lanes.len()) else { return Err(Dropped) };
+        let Some(Lane(lane)) = self.lanes.get(lane % self.lanes.len()) else {
+            return Err(Dropped);
+        };
         let mut filling = lane.lock().unwrap_or_else(PoisonError::into_inner);
         if filling.clicks.len() >= self.capacity {
             drop(filling);
@@ -216,7 +231,9 @@ impl Queue {
     /// Takes what lane `number` holds; `spare` is an empty vector whose memory is used again.
     #[must_use]
     pub fn drain(&self, number: usize, spare: Vec<Record>) -> Drained {
-        let Some(Lane(lane)) = self.lanes.get(number) else { return Drained::default() };
+        let Some(Lane(lane)) = self.lanes.get(number) else {
+            return Drained::default();
+        };
         let mut filling = lane.lock().unwrap_or_else(PoisonError::into_inner);
         filling.drains += 1;
         let clicks = std::mem::replace(&mut filling.clicks, spare);
@@ -226,7 +243,11 @@ impl Queue {
             filling.texts.numbers.clear();
             filling.texts.next = 0;
         }
-        Drained { clicks, fresh, reset }
+        Drained {
+            clicks,
+            fresh,
+            reset,
+        }
     }
 
     /// Refuses every further click.
@@ -256,20 +277,34 @@ mod tests {
     fn texts_are_named_once_and_clicks_come_out_in_order() {
         let queue = Queue::new(1);
         for code in ["a", "b", "c"] {
-            assert_eq!(queue.push(0, Slot::of(code), code, &visit("Firefox")), Ok(Ticket(1)));
+            assert_eq!(
+                queue.push(0, Slot::of(code), code, &visit("Firefox")),
+                Ok(Ticket(1))
+            );
         }
         let drained = queue.drain(0, Vec::new());
         let codes: Vec<&str> = drained.clicks.iter().map(Record::code).collect();
         assert_eq!(codes, ["a", "b", "c"]);
         assert_eq!(drained.fresh, [(2, "Firefox".into()), (3, "de".into())]);
-        assert!(drained.clicks.iter().all(|click| click.agent == 2 && click.referrer == EMPTY));
-        assert_eq!(queue.push(0, Slot::of("d"), "d", &visit("Firefox")), Ok(Ticket(2)));
+        assert!(
+            drained
+                .clicks
+                .iter()
+                .all(|click| click.agent == 2 && click.referrer == EMPTY)
+        );
+        assert_eq!(
+            queue.push(0, Slot::of("d"), "d", &visit("Firefox")),
+            Ok(Ticket(2))
+        );
         assert!(queue.drain(0, Vec::new()).fresh.is_empty());
     }
 
     #[test]
     fn a_full_or_closed_queue_drops() {
-        let queue = Queue { capacity: 1, ..Queue::new(1) };
+        let queue = Queue {
+            capacity: 1,
+            ..Queue::new(1)
+        };
         assert!(queue.push(0, Slot::of("a"), "a", &visit("x")).is_ok());
         assert_eq!(queue.push(0, Slot::of("a"), "a", &visit("x")), Err(Dropped));
         queue.close();

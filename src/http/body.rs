@@ -18,9 +18,22 @@ pub(super) const BULK: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads a JSON body.
-pub(super) async fn json(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Value, ApiError> {
-    let kind = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    let essence = kind.map(|kind| kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+pub(super) async fn json(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<Value, ApiError> {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("?"));
+    let essence = kind.map(|kind| {
+        kind.split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase()
+    });
     if !essence.is_none_or(|kind| kind == "application/json" || kind.ends_with("+json")) {
         return Err(ApiError::UnsupportedMedia);
     }
@@ -41,5 +54,7 @@ pub(super) async fn read(mut payload: web::Payload, limit: usize) -> Result<Vec<
         }
         Ok(bytes)
     };
-    tokio::time::timeout(PATIENCE, reading).await.unwrap_or(Err(ApiError::BodyTimeout))
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap_or(Err(ApiError::BodyTimeout))
 }

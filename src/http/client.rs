@@ -20,16 +20,18 @@ pub(super) struct Client<'request> {
 }
 
 impl<'request> Client<'request> {
-    pub(super) fn of(
-        state: &AppState,
-        peer: Option<IpAddr>,
-        headers: &'request HeaderMap,
-    ) -> Self {
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.to_canonical());
+    pub(super) fn of(state: &AppState, peer: Option<IpAddr>, headers: &'request HeaderMap) -> Self {
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+            peer.to_canonical()
+        });
         let trusted = is_trusted(state, peer);
         if trusted {
             let address = forwarded(state, headers).unwrap_or(peer);
-            return Self { headers, address, trusted };
+            return Self {
+                headers,
+                address,
+                trusted,
+            };
         }
         if is_private(peer) && headers.contains_key("x-forwarded-for") {
             state.health.warn(
@@ -40,7 +42,11 @@ impl<'request> Client<'request> {
                 ),
             );
         }
-        Self { headers, address: peer, trusted }
+        Self {
+            headers,
+            address: peer,
+            trusted,
+        }
     }
 
     /// Two capitals, or zeros.
@@ -49,7 +55,11 @@ impl<'request> Client<'request> {
         if !self.trusted {
             return unknown;
         }
-        match self.headers.get("cf-ipcountry").map(|value| value.as_bytes()) {
+        match self
+            .headers
+            .get("cf-ipcountry")
+            .map(|value| value.as_bytes())
+        {
             Some(b"XX" | b"xx") | None => unknown,
             Some([a, b]) if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
                 [a.to_ascii_uppercase(), b.to_ascii_uppercase()]
@@ -63,8 +73,15 @@ impl<'request> Client<'request> {
         if let Some(base) = &state.settings.public_url {
             return base.clone();
         }
-        let scheme = self.headers.get("x-forwarded-proto").map(|value| value.as_bytes());
-        let scheme = if self.trusted && scheme == Some(b"https") { "https" } else { "http" };
+        let scheme = self
+            .headers
+            .get("x-forwarded-proto")
+            .map(|value| value.as_bytes());
+        let scheme = if self.trusted && scheme == Some(b"https") {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{}", self.host().unwrap_or("localhost"))
     }
 
@@ -77,16 +94,24 @@ impl<'request> Client<'request> {
 
     /// Whether a proxy stands in between, believed or not.
     pub(super) fn is_forwarded(&self) -> bool {
-        ["x-forwarded-for", "forwarded", "cf-connecting-ip", "x-real-ip", "cf-ray"]
-            .iter()
-            .any(|name| self.headers.contains_key(*name))
+        [
+            "x-forwarded-for",
+            "forwarded",
+            "cf-connecting-ip",
+            "x-real-ip",
+            "cf-ray",
+        ]
+        .iter()
+        .any(|name| self.headers.contains_key(*name))
     }
 }
 
 /// The right-most address that is no proxy of ours.
 fn forwarded(state: &AppState, headers: &HeaderMap) -> Option<IpAddr> {
-    let lists: Vec<&str> =
-        headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+    let lists: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     for entry in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
         // What cannot be read ends the chain: to its left anything may have been written.
         let address = entry.trim().parse::<IpAddr>().ok()?.to_canonical();
@@ -98,5 +123,9 @@ fn forwarded(state: &AppState, headers: &HeaderMap) -> Option<IpAddr> {
 }
 
 fn is_trusted(state: &AppState, address: IpAddr) -> bool {
-    state.settings.trusted_proxies.iter().any(|network| network.contains(&address))
+    state
+        .settings
+        .trusted_proxies
+        .iter()
+        .any(|network| network.contains(&address))
 }

@@ -62,12 +62,16 @@ impl ApiError {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::NotFound | Self::Link(LinkError::NotFound) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NotFound | Self::Link(LinkError::NotFound) => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
             Self::Gone(_) | Self::Link(LinkError::Gone) => (StatusCode::GONE, "gone"),
             Self::Invalid(_) | Self::Link(LinkError::Invalid(_)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "validation_failed")
             }
-            Self::TooLarge(_) | Self::TooManyItems(_) => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::TooLarge(_) | Self::TooManyItems(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")
+            }
             Self::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -101,14 +105,24 @@ impl ApiError {
             Self::Gone(why) => (*why).to_owned(),
             Self::Link(LinkError::Gone) => "This link was deleted.".to_owned(),
             Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) => {
-                let first: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).take(3).collect();
+                let first: Vec<&str> = errors
+                    .iter()
+                    .map(|error| error.detail.as_str())
+                    .take(3)
+                    .collect();
                 let more = errors.len().saturating_sub(3);
-                let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+                let rest = if more > 0 {
+                    format!("; and {more} more")
+                } else {
+                    String::new()
+                };
                 format!("{}{rest}.", first.join("; "))
             }
             Self::TooLarge(limit) => format!("The body may have {limit} bytes at most."),
             Self::TooManyItems(limit) => format!("A request may hold {limit} items at most."),
-            Self::UnsupportedMedia => "The body must be JSON: send Content-Type: application/json.".to_owned(),
+            Self::UnsupportedMedia => {
+                "The body must be JSON: send Content-Type: application/json.".to_owned()
+            }
             Self::BodyTimeout => "The body did not arrive within 5 seconds.".to_owned(),
             Self::Method(allowed) => format!("Only {allowed} is answered here."),
             Self::Misdirected => "This host is not served here.".to_owned(),
@@ -139,7 +153,13 @@ impl ApiError {
     }
 
     /// The complete answer: a page for browsers where `html`, else problem+json.
-    pub(super) fn respond(&self, state: &AppState, id: &str, instance: &str, html: bool) -> HttpResponse {
+    pub(super) fn respond(
+        &self,
+        state: &AppState,
+        id: &str,
+        instance: &str,
+        html: bool,
+    ) -> HttpResponse {
         let (status, code) = self.parts();
         self.log(id);
         let mut response = HttpResponse::build(status);
@@ -187,14 +207,34 @@ impl ApiError {
 
     fn page(&self, status: StatusCode) -> ErrorPage {
         let (title, message, hint) = match status.as_u16() {
-            404 => ("Nothing here", "This short link does not exist, or does not work any more.", "Check the address for a typing error."),
-            410 => ("This link is gone", "It was deleted or has expired, and it will not come back.", "Ask the person who gave it to you for a new one."),
+            404 => (
+                "Nothing here",
+                "This short link does not exist, or does not work any more.",
+                "Check the address for a typing error.",
+            ),
+            410 => (
+                "This link is gone",
+                "It was deleted or has expired, and it will not come back.",
+                "Ask the person who gave it to you for a new one.",
+            ),
             421 => ("Wrong address", "This host is not served here.", ""),
-            429 => ("Slow down", "Too many addresses that do not exist were asked for.", "Wait a moment and try again."),
-            503 => ("Just a moment", "The database behind this link does not answer. The link is not lost.", "Try again in a few seconds."),
+            429 => (
+                "Slow down",
+                "Too many addresses that do not exist were asked for.",
+                "Wait a moment and try again.",
+            ),
+            503 => (
+                "Just a moment",
+                "The database behind this link does not answer. The link is not lost.",
+                "Try again in a few seconds.",
+            ),
             _ => (status.canonical_reason().unwrap_or("Error"), "", ""),
         };
-        let message = if message.is_empty() { self.detail() } else { message.to_owned() };
+        let message = if message.is_empty() {
+            self.detail()
+        } else {
+            message.to_owned()
+        };
         ErrorPage {
             status: status.as_u16(),
             title: title.to_owned(),

@@ -47,7 +47,11 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(state: Arc<AppState>, worker: usize) -> Self {
         let permanent = permanent_cache_control(&state);
-        Self { state, worker, permanent }
+        Self {
+            state,
+            worker,
+            permanent,
+        }
     }
 
     /// The answer of a near hit; everything else goes on inwards.
@@ -68,22 +72,39 @@ impl Front {
         if entry.route().decide(now) != Decision::Follow || !self.is_our_host(request) {
             return None;
         }
-        let asked = Asked { at: now, head: false, trigger: Trigger::Link };
+        let asked = Asked {
+            at: now,
+            head: false,
+            trigger: Trigger::Link,
+        };
         let peer = request.peer_addr().map(|peer| peer.ip());
         let slot = Slot::of_hash(hash);
         // A full queue is counted where it is full; the visitor goes on.
-        drop(visit::record(state, self.worker, (slot, code), (peer, request.headers()), asked));
+        let _counted = visit::record(
+            state,
+            self.worker,
+            (slot, code),
+            (peer, request.headers()),
+            asked,
+        );
         let mut response = redirect(&entry, entry.location(), &self.permanent);
         if state.health.is_draining() {
-            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+            response
+                .head_mut()
+                .set_connection_type(actix_web::http::ConnectionType::Close);
         }
         let status = entry.route().status.code();
-        state.stripes.of(self.worker).record(Tier::Near, status, begun.elapsed());
+        state
+            .stripes
+            .of(self.worker)
+            .record(Tier::Near, status, begun.elapsed());
         Some(response)
     }
 
     fn is_our_host(&self, request: &ServiceRequest) -> bool {
-        let Some(own) = &self.state.settings.public_host else { return true };
+        let Some(own) = &self.state.settings.public_host else {
+            return true;
+        };
         let host = request.headers().get(header::HOST);
         host.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
     }

@@ -33,11 +33,17 @@ const MAX_PAGE: usize = 200;
 /// Who calls; a key that is presented must be good.
 pub(super) fn caller(state: &AppState, request: &HttpRequest) -> Result<Caller, ApiError> {
     let headers = request.headers();
-    let bearer = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.to_str().unwrap_or(""));
     let text = match bearer {
         Some(value) => match value.split_once(' ') {
             Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => text.trim(),
-            _ => return Err(ApiError::Unauthenticated("The Authorization header is no bearer key.")),
+            _ => {
+                return Err(ApiError::Unauthenticated(
+                    "The Authorization header is no bearer key.",
+                ));
+            }
         },
         None => match headers.get("x-api-key") {
             Some(value) => value.to_str().unwrap_or(""),
@@ -51,13 +57,20 @@ pub(super) fn caller(state: &AppState, request: &HttpRequest) -> Result<Caller, 
 }
 
 /// The caller, who must have `scope`.
-pub(super) fn caller_with(state: &AppState, request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
+pub(super) fn caller_with(
+    state: &AppState,
+    request: &HttpRequest,
+    scope: Scope,
+) -> Result<Caller, ApiError> {
     let caller = caller(state, request)?;
     if caller == Caller::Anonymous {
         return Err(ApiError::Unauthenticated("This needs an API key."));
     }
     if !caller.may(scope) {
-        return Err(ApiError::Forbidden(format!("This key lacks the scope {}.", scope.word())));
+        return Err(ApiError::Forbidden(format!(
+            "This key lacks the scope {}.",
+            scope.word()
+        )));
     }
     Ok(caller)
 }
@@ -77,7 +90,9 @@ pub(super) fn creator(
         return Ok((caller, None));
     }
     if !state.settings.anonymous_create {
-        return Err(ApiError::Unauthenticated("Creating links needs an API key here."));
+        return Err(ApiError::Unauthenticated(
+            "Creating links needs an API key here.",
+        ));
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let address = Client::of(state, peer, request.headers()).address;
@@ -85,7 +100,10 @@ pub(super) fn creator(
         return Ok((caller, None));
     }
     let cost = u32::try_from(items).unwrap_or(u32::MAX);
-    match state.creations.charge(address, cost, state.redirector.now()) {
+    match state
+        .creations
+        .charge(address, cost, state.redirector.now())
+    {
         Ok(allowance) => Ok((caller, allowance)),
         Err(limited) => {
             telemetry::rate_limited("create");
@@ -97,9 +115,18 @@ pub(super) fn creator(
 fn allowance_headers(response: &mut HttpResponse, allowance: Option<Allowance>) {
     let Some(allowance) = allowance else { return };
     let headers = response.headers_mut();
-    headers.insert(header::HeaderName::from_static("ratelimit-limit"), allowance.limit.into());
-    headers.insert(header::HeaderName::from_static("ratelimit-remaining"), allowance.remaining.into());
-    headers.insert(header::HeaderName::from_static("ratelimit-reset"), allowance.reset_seconds.into());
+    headers.insert(
+        header::HeaderName::from_static("ratelimit-limit"),
+        allowance.limit.into(),
+    );
+    headers.insert(
+        header::HeaderName::from_static("ratelimit-remaining"),
+        allowance.remaining.into(),
+    );
+    headers.insert(
+        header::HeaderName::from_static("ratelimit-reset"),
+        allowance.reset_seconds.into(),
+    );
 }
 
 /// `POST /api/v1/links`
@@ -115,14 +142,19 @@ pub(super) async fn create(
     let client = Client::of(&state, peer, request.headers());
     let created = state.links.create(&body, client.host(), &caller).await?;
     let base = client.base(&state);
-    let mut response =
-        if created.reused { HttpResponse::Ok() } else { HttpResponse::Created() };
+    let mut response = if created.reused {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::Created()
+    };
     let location = format!("{base}/api/v1/links/{}", created.link.code);
     response.insert_header((header::LOCATION, location));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     let now = state.redirector.now();
     let mut response = if wrap::accepts(&request, "text/plain") {
-        response.content_type("text/plain; charset=utf-8").body(short_url(&base, &created.link))
+        response
+            .content_type("text/plain; charset=utf-8")
+            .body(short_url(&base, &created.link))
     } else {
         response.insert_header((header::ETAG, etag(&created.link, now)));
         response.json(link_json(&created.link, &base, now, now))
@@ -152,7 +184,11 @@ pub(super) async fn create_many(
         .enumerate()
         .map(|(index, result)| match result {
             Ok(created) => {
-                if created.reused { reused += 1 } else { made += 1 }
+                if created.reused {
+                    reused += 1
+                } else {
+                    made += 1
+                }
                 let link = link_json(&created.link, &base, now, now);
                 json!({"index": index, "ok": true, "link": link})
             }
@@ -162,7 +198,8 @@ pub(super) async fn create_many(
             }
         })
         .collect();
-    let summary = json!({"total": results.len(), "created": made, "reused": reused, "failed": failed});
+    let summary =
+        json!({"total": results.len(), "created": made, "reused": reused, "failed": failed});
     let mut response = HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json!({"summary": summary, "results": results}));
@@ -179,17 +216,29 @@ fn bulk_items(body: &Value) -> Result<&[Value], ApiError> {
         }])
     };
     let Value::Object(map) = body else {
-        return Err(error("", "wrong_type", "the body must be an object {\"items\": [...]}"));
+        return Err(error(
+            "",
+            "wrong_type",
+            "the body must be an object {\"items\": [...]}",
+        ));
     };
     if let Some(name) = map.keys().find(|name| *name != "items") {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-        return Err(error(&format!("/{shown}"), "unknown_field", "only items is known here"));
+        return Err(error(
+            &format!("/{shown}"),
+            "unknown_field",
+            "only items is known here",
+        ));
     }
     match map.get("items") {
-        Some(Value::Array(items)) if items.is_empty() => {
-            Err(error("/items", "required", "items must hold at least one link"))
+        Some(Value::Array(items)) if items.is_empty() => Err(error(
+            "/items",
+            "required",
+            "items must hold at least one link",
+        )),
+        Some(Value::Array(items)) if items.len() > MAX_ITEMS => {
+            Err(ApiError::TooManyItems(MAX_ITEMS))
         }
-        Some(Value::Array(items)) if items.len() > MAX_ITEMS => Err(ApiError::TooManyItems(MAX_ITEMS)),
         Some(Value::Array(items)) => Ok(items),
         _ => Err(error("/items", "required", "items must be a list of links")),
     }
@@ -222,10 +271,16 @@ pub(super) async fn show(
     let code = code(&path)?;
     let link = state.links.find(&code, &caller).await?;
     let now = state.redirector.now();
-    let as_of = state.stats.as_of(Slot::of(code.as_str())).await.unwrap_or(link.created_at);
+    let as_of = state
+        .stats
+        .as_of(Slot::of(code.as_str()))
+        .await
+        .unwrap_or(link.created_at);
     let etag = etag(&link, as_of);
     if matches_etag(&request, &etag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::ETAG, etag))
+            .finish());
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let base = Client::of(&state, peer, request.headers()).base(&state);
@@ -248,9 +303,16 @@ pub(super) async fn change(
     let body = body::json(&request, payload, body::ORDINARY).await?;
     let peer = request.peer_addr().map(|peer| peer.ip());
     let client = Client::of(&state, peer, request.headers());
-    let link = state.links.change(&code, &body, if_match, client.host(), &caller).await?;
+    let link = state
+        .links
+        .change(&code, &body, if_match, client.host(), &caller)
+        .await?;
     let now = state.redirector.now();
-    let as_of = state.stats.as_of(Slot::of(code.as_str())).await.unwrap_or(link.created_at);
+    let as_of = state
+        .stats
+        .as_of(Slot::of(code.as_str()))
+        .await
+        .unwrap_or(link.created_at);
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, etag(&link, as_of)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -270,11 +332,20 @@ pub(super) async fn delete(
         match (name.as_str(), value.as_str()) {
             ("purge", "true") => purge = true,
             ("purge", "false") => purge = false,
-            ("purge", _) => return Err(parameter("purge", "invalid_choice", "must be true or false")),
+            ("purge", _) => {
+                return Err(parameter(
+                    "purge",
+                    "invalid_choice",
+                    "must be true or false",
+                ));
+            }
             _ => return Err(unknown_parameter(&name)),
         }
     }
-    state.links.delete(&code, if_match(&request)?, purge, &caller).await?;
+    state
+        .links
+        .delete(&code, if_match(&request)?, purge, &caller)
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -289,15 +360,20 @@ pub(super) async fn list(
     let (mut links, missing) = state.links.list(filter, limit + 1, &caller).await;
     let more = links.len() > limit;
     links.truncate(limit);
-    let next = links.last().filter(|_| more).map(|link| {
-        hex(&format!("{}.{}", link.created_at.micros(), link.code))
-    });
+    let next = links
+        .last()
+        .filter(|_| more)
+        .map(|link| hex(&format!("{}.{}", link.created_at.micros(), link.code)));
     let peer = request.peer_addr().map(|peer| peer.ip());
     let base = Client::of(&state, peer, request.headers()).base(&state);
     let now = state.redirector.now();
     let mut data = Vec::with_capacity(links.len());
     for link in &links {
-        let as_of = state.stats.as_of(Slot::of(link.code.as_str())).await.unwrap_or(link.created_at);
+        let as_of = state
+            .stats
+            .as_of(Slot::of(link.code.as_str()))
+            .await
+            .unwrap_or(link.created_at);
         data.push(link_json(link, &base, now, as_of));
     }
     let mut answer = json!({"data": data, "next_cursor": next});
@@ -308,7 +384,9 @@ pub(super) async fn list(
         map.insert("partial".to_owned(), json!(true));
         map.insert("missing_slots".to_owned(), json!(slots));
     }
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(answer))
 }
 
 fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
@@ -318,11 +396,21 @@ fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
         match name.as_str() {
             "limit" => match value.parse() {
                 Ok(number @ 1..=MAX_PAGE) => limit = number,
-                _ => return Err(parameter("limit", "out_of_range", "must be a number from 1 to 200")),
+                _ => {
+                    return Err(parameter(
+                        "limit",
+                        "out_of_range",
+                        "must be a number from 1 to 200",
+                    ));
+                }
             },
             "cursor" => filter.before = Some(cursor(&value)?),
             "tag" if crate::service::link_input::has_control(&value) => {
-                return Err(parameter("tag", "control_characters", "contains control characters"));
+                return Err(parameter(
+                    "tag",
+                    "control_characters",
+                    "contains control characters",
+                ));
             }
             "tag" => filter.tag = Some(value),
             "status" => {
@@ -340,7 +428,11 @@ fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
             "created_after" => filter.created_after = Some(time("created_after", &value)?),
             "created_before" => filter.created_before = Some(time("created_before", &value)?),
             "q" | "category" => {
-                return Err(parameter(&name, "not_implemented", "is not implemented yet; leave it out"));
+                return Err(parameter(
+                    &name,
+                    "not_implemented",
+                    "is not implemented yet; leave it out",
+                ));
             }
             _ => return Err(unknown_parameter(&name)),
         }
@@ -356,9 +448,18 @@ fn cursor(text: &str) -> Result<(i64, String), ApiError> {
     let decoded = unhex(text).filter(|text| text.is_ascii());
     let parts = decoded.as_deref().and_then(|text| text.split_once('.'));
     let read = parts.and_then(|(at, code)| {
-        Some((at.parse::<i64>().ok()?, code.parse::<ShortCode>().ok()?.to_string()))
+        Some((
+            at.parse::<i64>().ok()?,
+            code.parse::<ShortCode>().ok()?.to_string(),
+        ))
     });
-    read.ok_or_else(|| parameter("cursor", "invalid_cursor", "is none of this list's; leave it out to begin anew"))
+    read.ok_or_else(|| {
+        parameter(
+            "cursor",
+            "invalid_cursor",
+            "is none of this list's; leave it out to begin anew",
+        )
+    })
 }
 
 fn hex(text: &str) -> String {
@@ -366,7 +467,11 @@ fn hex(text: &str) -> String {
 }
 
 fn unhex(text: &str) -> Option<String> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let bytes: Option<Vec<u8>> = text
         .as_bytes()
         .chunks(2)
@@ -380,13 +485,19 @@ fn unhex(text: &str) -> Option<String> {
 
 /// The decoded parameters of a URL.
 pub(super) fn query(request: &HttpRequest) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(request.query_string().as_bytes())
+        .into_owned()
+        .collect()
 }
 
 /// A misspelt parameter must not be silence.
 pub(super) fn unknown_parameter(name: &str) -> ApiError {
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    parameter(&shown, "unknown_parameter", "is no parameter here; is it misspelt?")
+    parameter(
+        &shown,
+        "unknown_parameter",
+        "is no parameter here; is it misspelt?",
+    )
 }
 
 /// The code of a path; what is none has no link.
@@ -407,7 +518,9 @@ fn refuse_idempotency_key(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// The version of `If-Match`: `"5"`, or the ETag of an answer, `W/"5-…"`. `*` is any.
 fn if_match(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
-    let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = request.headers().get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or("").trim();
     if text == "*" {
         return Ok(None);
@@ -416,14 +529,19 @@ fn if_match(request: &HttpRequest) -> Result<Option<i64>, ApiError> {
     let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     let version = inner.and_then(|inner| inner.split('-').next()?.parse().ok());
     // What is no version of ours matches none.
-    version.map(Some).ok_or(ApiError::Link(LinkError::VersionMismatch))
+    version
+        .map(Some)
+        .ok_or(ApiError::Link(LinkError::VersionMismatch))
 }
 
 pub(super) fn matches_etag(request: &HttpRequest, etag: &str) -> bool {
     let value = request.headers().get(header::IF_NONE_MATCH);
-    value.and_then(|value| value.to_str().ok()).is_some_and(|tags| {
-        tags.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*")
-    })
+    value
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|tags| {
+            tags.split(',')
+                .any(|tag| tag.trim() == etag || tag.trim() == "*")
+        })
 }
 
 fn etag(link: &Link, as_of: Timestamp) -> String {

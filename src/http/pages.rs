@@ -38,7 +38,10 @@ use crate::service::stats::StatsError;
 const OPENAPI: &str = include_str!("openapi.json");
 const DAYS: u32 = 30;
 
-fn page(status: StatusCode, rendered: Result<String, tera::Error>) -> Result<HttpResponse, ApiError> {
+fn page(
+    status: StatusCode,
+    rendered: Result<String, tera::Error>,
+) -> Result<HttpResponse, ApiError> {
     let html = rendered.map_err(|error| ApiError::Internal(format!("a page: {error}")))?;
     Ok(HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -58,7 +61,9 @@ pub(super) async fn shorten(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     if is_cross_site(&request) {
-        return Err(ApiError::Forbidden("The form was sent from another site.".to_owned()));
+        return Err(ApiError::Forbidden(
+            "The form was sent from another site.".to_owned(),
+        ));
     }
     let bytes = body::read(payload, body::ORDINARY).await?;
     let mut form = HomeForm::default();
@@ -78,27 +83,41 @@ pub(super) async fn shorten(
     let peer = request.peer_addr().map(|peer| peer.ip());
     let client = Client::of(&state, peer, request.headers());
     let created = match links::creator(&state, &request, 1) {
-        Ok((caller, _)) => {
-            state.links.create(&input, client.host(), &caller).await.map_err(ApiError::from)
-        }
+        Ok((caller, _)) => state
+            .links
+            .create(&input, client.host(), &caller)
+            .await
+            .map_err(ApiError::from),
         Err(error) => Err(error),
     };
     match created {
         Ok(created) => Ok(HttpResponse::SeeOther()
-            .insert_header((header::LOCATION, format!("/links/{}?fresh=1", created.link.code)))
+            .insert_header((
+                header::LOCATION,
+                format!("/links/{}?fresh=1", created.link.code),
+            ))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .finish()),
         Err(error) => {
             let field = match &error {
                 ApiError::Link(LinkError::Taken) => "code",
-                ApiError::Link(LinkError::Invalid(errors)) => {
-                    errors.first().map_or("", |error| error.pointer.trim_start_matches('/'))
-                }
+                ApiError::Link(LinkError::Invalid(errors)) => errors
+                    .first()
+                    .map_or("", |error| error.pointer.trim_start_matches('/')),
                 _ => "",
             };
-            let refusal = FieldError { field: field.to_owned(), message: error.to_string() };
+            let refusal = FieldError {
+                field: field.to_owned(),
+                message: error.to_string(),
+            };
             let status = actix_web::ResponseError::status_code(&error);
-            page(status, state.pages.home(&Home { form, error: Some(refusal) }))
+            page(
+                status,
+                state.pages.home(&Home {
+                    form,
+                    error: Some(refusal),
+                }),
+            )
         }
     }
 }
@@ -109,8 +128,12 @@ fn is_cross_site(request: &HttpRequest) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site.as_bytes() == b"cross-site";
     }
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     match (origin.and_then(|origin| origin.split_once("://")), host) {
         (Some((_, origin)), Some(host)) => !origin.eq_ignore_ascii_case(host),
         (None, _) => origin.is_some(),
@@ -157,7 +180,9 @@ pub(super) async fn preview(
             created: day(&link.created_at.to_string()),
         }),
     )?;
-    answer.headers_mut().insert(X_ROBOTS_TAG, header::HeaderValue::from_static("noindex"));
+    answer
+        .headers_mut()
+        .insert(X_ROBOTS_TAG, header::HeaderValue::from_static("noindex"));
     Ok(answer)
 }
 
@@ -199,7 +224,11 @@ pub(super) async fn link(
     page(StatusCode::OK, state.pages.link(&shown))
 }
 
-async fn fill_statistics(state: &AppState, code: &ShortCode, page: &mut LinkPage) -> Result<(), ApiError> {
+async fn fill_statistics(
+    state: &AppState,
+    code: &ShortCode,
+    page: &mut LinkPage,
+) -> Result<(), ApiError> {
     let zone = Zone::named("UTC").map_err(StatsError::Range)?;
     let now = state.redirector.now();
     let range = Range::of(None, None, zone, Interval::Day, Kind::All, now)
@@ -300,7 +329,9 @@ pub(super) async fn robots() -> HttpResponse {
 
 /// `GET /api/v1/openapi.json`
 pub(super) async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(OPENAPI)
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(OPENAPI)
 }
 
 /// `GET /api/docs`

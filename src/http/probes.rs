@@ -32,7 +32,10 @@ pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
     let checks = checks(&state);
     let unfit = state.health.is_draining() || !state.store.has_started();
     let worst = |status: &str| {
-        checks.values().flatten().any(|check| check.get("status").is_some_and(|is| is == status))
+        checks
+            .values()
+            .flatten()
+            .any(|check| check.get("status").is_some_and(|is| is == status))
     };
     let status = if unfit || worst("fail") {
         "fail"
@@ -41,21 +44,33 @@ pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
     } else {
         "pass"
     };
-    let code = if unfit { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let code = if unfit {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
     let mut body = json!({
         "status": status, "version": env!("CARGO_PKG_VERSION"), "serviceId": "urlshort",
         "checks": checks,
     });
     if unfit && let Some(map) = body.as_object_mut() {
-        let why = if state.health.is_draining() { "draining" } else { "no shard is usable yet" };
+        let why = if state.health.is_draining() {
+            "draining"
+        } else {
+            "no shard is usable yet"
+        };
         map.insert("output".to_owned(), json!(why));
     }
     let mut response = HttpResponse::build(code).body(body.to_string());
     let kind = HeaderValue::from_static("application/health+json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, NO_STORE);
     if unfit {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -83,19 +98,38 @@ fn checks(state: &AppState) -> BTreeMap<String, Vec<Value>> {
     let far = state.redirector.far_cache();
     if !far.is_none() {
         let up = far.is_up();
-        add("redis:connection".to_owned(), if up { "pass" } else { "warn" }, if up { "" } else { "does not answer" });
+        add(
+            "redis:connection".to_owned(),
+            if up { "pass" } else { "warn" },
+            if up { "" } else { "does not answer" },
+        );
     }
     if state.kafka {
         let up = state.health.is_kafka_up();
-        add("kafka:connection".to_owned(), if up { "pass" } else { "warn" }, if up { "" } else { "does not answer, or the topic is wrong" });
+        add(
+            "kafka:connection".to_owned(),
+            if up { "pass" } else { "warn" },
+            if up {
+                ""
+            } else {
+                "does not answer, or the topic is wrong"
+            },
+        );
     }
     let skew = state.store.clock().skew();
     if skew.abs() > SKEW_WARNING {
-        let output = format!("this machine's clock is {} ms off its databases'", -skew / 1_000);
+        let output = format!(
+            "this machine's clock is {} ms off its databases'",
+            -skew / 1_000
+        );
         add("clock:skew".to_owned(), "warn", &output);
     }
     if state.spool.is_full() {
-        add("spool:size".to_owned(), "warn", "full: clicks are lost until it is shipped");
+        add(
+            "spool:size".to_owned(),
+            "warn",
+            "full: clicks are lost until it is shipped",
+        );
     }
     for (name, message) in state.health.warnings() {
         add(name, "warn", &message);
@@ -124,7 +158,10 @@ pub(super) async fn metrics(
     let text = web::block(move || metrics.render()).await;
     let text = text.map_err(|error| ApiError::Internal(format!("metrics: {error}")))?;
     Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .insert_header((
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(text))
 }

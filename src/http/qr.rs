@@ -6,9 +6,9 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use fast_qr::ECL;
 use fast_qr::QRBuilder;
 use fast_qr::qr::QRCode;
-use fast_qr::ECL;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::code::ShortCode;
@@ -83,17 +83,34 @@ pub(super) async fn answer(
 }
 
 fn look(request: &HttpRequest) -> Result<Look, ApiError> {
-    let mut look =
-        Look { size: 512, margin: 4, level: ECL::M, dark: [0; 3], light: [255; 3] };
+    let mut look = Look {
+        size: 512,
+        margin: 4,
+        level: ECL::M,
+        dark: [0; 3],
+        light: [255; 3],
+    };
     for (name, value) in links::query(request) {
         match name.as_str() {
             "size" => match value.parse() {
                 Ok(size @ 64..=2_048) => look.size = size,
-                _ => return Err(parameter("size", "out_of_range", "must be a number from 64 to 2048")),
+                _ => {
+                    return Err(parameter(
+                        "size",
+                        "out_of_range",
+                        "must be a number from 64 to 2048",
+                    ));
+                }
             },
             "margin" => match value.parse() {
                 Ok(margin @ 0..=32) => look.margin = margin,
-                _ => return Err(parameter("margin", "out_of_range", "must be a number from 0 to 32 modules")),
+                _ => {
+                    return Err(parameter(
+                        "margin",
+                        "out_of_range",
+                        "must be a number from 0 to 32 modules",
+                    ));
+                }
             },
             "level" => {
                 look.level = match value.as_str() {
@@ -118,13 +135,22 @@ fn color(name: &str, text: &str) -> Result<[u8; 3], ApiError> {
     let digits = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = digits.then(|| u32::from_str_radix(text, 16).ok()).flatten();
     let [_, red, green, blue] = number
-        .ok_or_else(|| parameter(name, "invalid_color", "must be six hex digits, such as 1a2b3c"))?
+        .ok_or_else(|| {
+            parameter(
+                name,
+                "invalid_color",
+                "must be six hex digits, such as 1a2b3c",
+            )
+        })?
         .to_be_bytes();
     Ok([red, green, blue])
 }
 
 fn is_dark(drawn: &QRCode, x: usize, y: usize) -> bool {
-    drawn.data.get(y * drawn.size + x).is_some_and(|module| module.value())
+    drawn
+        .data
+        .get(y * drawn.size + x)
+        .is_some_and(|module| module.value())
 }
 
 fn svg(drawn: &QRCode, look: Look) -> String {
@@ -169,7 +195,9 @@ fn png(drawn: &QRCode, look: Look) -> Result<Vec<u8>, ApiError> {
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette([look.light, look.dark].concat());
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+    let written = encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&pixels));
     written.map_err(|error| ApiError::Internal(format!("a PNG: {error}")))?;
     Ok(bytes)
 }

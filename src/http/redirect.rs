@@ -46,7 +46,9 @@ pub(super) async fn follow(
     worker: web::Data<Worker>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(path) = Path::of(request.path()) else { return Err(ApiError::NotFound) };
+    let Some(path) = Path::of(request.path()) else {
+        return Err(ApiError::NotFound);
+    };
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(ApiError::Method(METHODS));
     }
@@ -74,13 +76,17 @@ impl Path {
         if let Some(code) = path.strip_suffix('+') {
             return Some(Self::Preview(followable(code)?));
         }
-        Some(Self::Code(followable(path.strip_suffix('/').unwrap_or(&path))?))
+        Some(Self::Code(followable(
+            path.strip_suffix('/').unwrap_or(&path),
+        )?))
     }
 }
 
 /// A code that somebody may own: no look-up for anything else.
 fn followable(text: &str) -> Option<ShortCode> {
-    text.parse::<ShortCode>().ok().filter(|code| !code.is_reserved())
+    text.parse::<ShortCode>()
+        .ok()
+        .filter(|code| !code.is_reserved())
 }
 
 /// Decoded once; a path with control bytes or broken encoding is no path of ours.
@@ -115,7 +121,10 @@ async fn follow_code(
         Ok(response) => response.status(),
         Err(error) => actix_web::ResponseError::status_code(error),
     };
-    state.stripes.of(worker).record(tier, status.as_u16(), begun.elapsed());
+    state
+        .stripes
+        .of(worker)
+        .record(tier, status.as_u16(), begun.elapsed());
     answer
 }
 
@@ -128,7 +137,12 @@ async fn decide(
 ) -> (Tier, Result<HttpResponse, ApiError>) {
     let now = state.redirector.at(begun);
     if state.settings.wait_for_spool && state.spool.is_full() {
-        return (Tier::None, Err(ApiError::Unavailable("Too busy to count this visit; try again soon.")));
+        return (
+            Tier::None,
+            Err(ApiError::Unavailable(
+                "Too busy to count this visit; try again soon.",
+            )),
+        );
     }
     let (entry, tier) = match resolve(state, request, code).await {
         Ok(found) => found,
@@ -138,9 +152,9 @@ async fn decide(
         Decision::Follow => count_and_redirect(state, worker, request, &entry, now).await,
         Decision::NotFound => Err(missed(state, request, now)),
         Decision::Gone => Err(gone(&entry)),
-        Decision::Instead(url) => {
-            HeaderValue::from_str(url).map(instead).map_err(|_error| gone(&entry))
-        }
+        Decision::Instead(url) => HeaderValue::from_str(url)
+            .map(instead)
+            .map_err(|_error| gone(&entry)),
     };
     (tier, answer)
 }
@@ -153,8 +167,16 @@ async fn count_and_redirect(
     at: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let query_string = request.query_string();
-    let trigger = if query::from_qr(query_string) { Trigger::Qr } else { Trigger::Link };
-    let asked = Asked { at, head: request.method() == Method::HEAD, trigger };
+    let trigger = if query::from_qr(query_string) {
+        Trigger::Qr
+    } else {
+        Trigger::Link
+    };
+    let asked = Asked {
+        at,
+        head: request.method() == Method::HEAD,
+        trigger,
+    };
     let peer = request.peer_addr().map(|peer| peer.ip());
     let click = (Slot::of(entry.code()), entry.code());
     let recorded = visit::record(state, worker, click, (peer, request.headers()), asked);
@@ -164,7 +186,9 @@ async fn count_and_redirect(
             Err(_) => false,
         };
         if !durable {
-            return Err(ApiError::Unavailable("This visit could not be counted; try again soon."));
+            return Err(ApiError::Unavailable(
+                "This visit could not be counted; try again soon.",
+            ));
         }
     }
     let forwarded = query::forward(entry.target(), query_string, entry.route().query_forward);
@@ -173,7 +197,11 @@ async fn count_and_redirect(
         // A visitor's bytes that cannot stand in a header are not sent on.
         Some(url) => HeaderValue::try_from(url).unwrap_or_else(|_| entry.location()),
     };
-    Ok(front::redirect(entry, location, &front::permanent_cache_control(state)))
+    Ok(front::redirect(
+        entry,
+        location,
+        &front::permanent_cache_control(state),
+    ))
 }
 
 /// The entry behind a code, tombstones included.
@@ -215,7 +243,9 @@ pub(super) fn gone(entry: &NearEntry) -> ApiError {
 fn instead(location: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::FOUND);
     response.headers_mut().insert(header::LOCATION, location);
-    response.headers_mut().insert(header::CACHE_CONTROL, front::NO_STORE);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, front::NO_STORE);
     response
 }
 
@@ -243,7 +273,19 @@ mod tests {
         check("/abc%2B", "preview abc");
         check("/abc/qr.svg", "qr abc Svg");
         check("/abc/qr.png", "qr abc Png");
-        for nothing in ["/", "/abc//", "/abc/def", "/abc/qr.gif", "/a%00b", "/a%zz", "/%", "/API", "/-a", "/ä", "/++"] {
+        for nothing in [
+            "/",
+            "/abc//",
+            "/abc/def",
+            "/abc/qr.gif",
+            "/a%00b",
+            "/a%zz",
+            "/%",
+            "/API",
+            "/-a",
+            "/ä",
+            "/++",
+        ] {
             check(nothing, "nothing");
         }
     }

@@ -42,7 +42,9 @@ pub struct Listening {
 
 impl std::fmt::Debug for Listening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Listening")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,9 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .route(web::head().to(links::show))
                                 .route(web::patch().to(links::change))
                                 .route(web::delete().to(links::delete))
-                                .default_service(web::to(|| async { method("GET, HEAD, PATCH, DELETE") })),
+                                .default_service(web::to(|| async {
+                                    method("GET, HEAD, PATCH, DELETE")
+                                })),
                         )
                         .service(
                             web::resource("/links/{code}/stats")
@@ -94,8 +98,16 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(pages::shorten))
                 .default_service(web::to(|| async { method("GET, HEAD, POST") })),
         )
-        .service(web::scope("/assets").route("/{name}", web::get().to(pages::asset)).default_service(web::to(nothing)))
-        .service(web::scope("/links").route("/{code}", web::get().to(pages::link)).default_service(web::to(nothing)))
+        .service(
+            web::scope("/assets")
+                .route("/{name}", web::get().to(pages::asset))
+                .default_service(web::to(nothing)),
+        )
+        .service(
+            web::scope("/links")
+                .route("/{code}", web::get().to(pages::link))
+                .default_service(web::to(nothing)),
+        )
         .service(web::scope("/.well-known").default_service(web::to(nothing)))
         .route("/livez", web::get().to(probes::live))
         .route("/readyz", web::get().to(probes::ready))

@@ -75,7 +75,10 @@ impl Health {
 
     /// Adds a warning under a check's name, once.
     pub fn warn(&self, check: &str, message: &str) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut warnings = self
+            .warnings
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let warning = (check.to_owned(), message.to_owned());
         if !warnings.contains(&warning) && warnings.len() < 100 {
             tracing::warn!(check, "{message}");
@@ -86,7 +89,10 @@ impl Health {
     /// Every warning so far.
     #[must_use]
     pub fn warnings(&self) -> Vec<(String, String)> {
-        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.warnings
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }
 

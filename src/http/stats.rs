@@ -33,7 +33,9 @@ pub(super) async fn report(
     allowed(&state, &request, &code).await?;
     let (range, _) = range(&state, &request, false)?;
     let report = state.stats.report(&code, &range).await?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(report))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(report))
 }
 
 /// `GET /api/v1/links/{code}/stats/{dimension}`
@@ -46,34 +48,57 @@ pub(super) async fn values(
     let code = links::code(&code)?;
     let dimension = Dimension::from_word(&dimension).ok_or_else(|| {
         let words: Vec<&str> = Dimension::ALL.into_iter().map(Dimension::word).collect();
-        parameter("dimension", "invalid_choice", &format!("must be one of {}", words.join(", ")))
+        parameter(
+            "dimension",
+            "invalid_choice",
+            &format!("must be one of {}", words.join(", ")),
+        )
     })?;
     allowed(&state, &request, &code).await?;
     let (range, limit) = range(&state, &request, true)?;
     let values = state.stats.values(&code, dimension, &range, limit).await?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(values))
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(values))
 }
 
 /// The link exists, and the caller may see its statistics.
-async fn allowed(state: &AppState, request: &HttpRequest, code: &ShortCode) -> Result<(), ApiError> {
+async fn allowed(
+    state: &AppState,
+    request: &HttpRequest,
+    code: &ShortCode,
+) -> Result<(), ApiError> {
     let caller = links::caller(state, request)?;
     if !state.settings.public_stats {
         if caller == Caller::Anonymous {
-            return Err(ApiError::Unauthenticated("Statistics need an API key here."));
+            return Err(ApiError::Unauthenticated(
+                "Statistics need an API key here.",
+            ));
         }
         if !caller.may(Scope::StatsRead) {
-            return Err(ApiError::Forbidden("This key lacks the scope stats:read.".to_owned()));
+            return Err(ApiError::Forbidden(
+                "This key lacks the scope stats:read.".to_owned(),
+            ));
         }
         state.links.find(code, &caller).await?;
         return Ok(());
     }
     let link = state.links.find_public(code).await?;
-    if link.route.state == LinkState::Purged { Err(ApiError::NotFound) } else { Ok(()) }
+    if link.route.state == LinkState::Purged {
+        Err(ApiError::NotFound)
+    } else {
+        Ok(())
+    }
 }
 
-fn range(state: &AppState, request: &HttpRequest, values: bool) -> Result<(Range, usize), ApiError> {
+fn range(
+    state: &AppState,
+    request: &HttpRequest,
+    values: bool,
+) -> Result<(Range, usize), ApiError> {
     let (mut from, mut to, mut zone) = (None, None, "UTC".to_owned());
-    let (mut interval, mut kind, mut limit) = (Interval::default(), Kind::default(), DEFAULT_VALUES);
+    let (mut interval, mut kind, mut limit) =
+        (Interval::default(), Kind::default(), DEFAULT_VALUES);
     for (name, value) in links::query(request) {
         match name.as_str() {
             "from" => from = Some(value),
@@ -81,17 +106,31 @@ fn range(state: &AppState, request: &HttpRequest, values: bool) -> Result<(Range
             "tz" => zone = value,
             "interval" => {
                 interval = Interval::from_word(&value).ok_or_else(|| {
-                    parameter("interval", "invalid_choice", "must be hour, day, week or month")
+                    parameter(
+                        "interval",
+                        "invalid_choice",
+                        "must be hour, day, week or month",
+                    )
                 })?;
             }
             "kind" => {
                 kind = Kind::from_word(&value).ok_or_else(|| {
-                    parameter("kind", "invalid_choice", "must be human, bot, preview or all")
+                    parameter(
+                        "kind",
+                        "invalid_choice",
+                        "must be human, bot, preview or all",
+                    )
                 })?;
             }
             "limit" if values => match value.parse() {
                 Ok(number @ 1..=MAX_VALUES) => limit = number,
-                _ => return Err(parameter("limit", "out_of_range", "must be a number from 1 to 1000")),
+                _ => {
+                    return Err(parameter(
+                        "limit",
+                        "out_of_range",
+                        "must be a number from 1 to 1000",
+                    ));
+                }
             },
             _ => return Err(links::unknown_parameter(&name)),
         }

@@ -51,12 +51,18 @@ pub(super) fn record(
         .is_some_and(|purpose| purpose.as_bytes().starts_with(b"prefetch"));
     let visit = Visit {
         at: asked.at.micros(),
-        visitor: state.visitors.hash(client.address, agent.as_bytes(), asked.at),
+        visitor: state
+            .visitors
+            .hash(client.address, agent.as_bytes(), asked.at),
         agent,
         referrer: &referring_host(clamp(header(headers, &REFERER), MAX_REFERRER)),
         language: language(clamp(header(headers, &ACCEPT_LANGUAGE), MAX_LANGUAGE)),
         country: client.country(),
-        hit: if asked.head || prefetch { Hit::Head } else { Hit::Get },
+        hit: if asked.head || prefetch {
+            Hit::Head
+        } else {
+            Hit::Get
+        },
         trigger: asked.trigger,
     };
     state.queue.push(lane, slot, code, &visit)
@@ -64,7 +70,9 @@ pub(super) fn record(
 
 /// A header's text; one that is no UTF-8 counts as absent.
 fn header<'request>(headers: &'request HeaderMap, name: &HeaderName) -> &'request str {
-    let text = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let text = headers
+        .get(name)
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     text.unwrap_or("")
 }
 
@@ -73,17 +81,24 @@ fn clamp(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;
     }
-    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=max)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
     text.get(..end).unwrap_or("")
 }
 
 /// The host of a `Referer`, in lower case, without port; empty where there is none.
 fn referring_host(referrer: &str) -> std::borrow::Cow<'_, str> {
-    let Some((_, rest)) = referrer.split_once("://") else { return "".into() };
+    let Some((_, rest)) = referrer.split_once("://") else {
+        return "".into();
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
     let host = authority.rsplit('@').next().unwrap_or("");
     let host = crate::domain::target::without_port(host);
-    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-[]:_".contains(&byte));
+    let plain = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-[]:_".contains(&byte));
     if !plain || host.len() > 253 {
         return "".into();
     }
@@ -96,7 +111,8 @@ fn referring_host(referrer: &str) -> std::borrow::Cow<'_, str> {
 /// The primary tag of the first language, such as `de`; empty where there is none.
 fn language(header: &str) -> &str {
     let first = header.split([',', ';', '-']).next().unwrap_or("").trim();
-    let plain = (2..=3).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_lowercase());
+    let plain =
+        (2..=3).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_lowercase());
     if plain { first } else { "" }
 }
 

@@ -57,12 +57,18 @@ impl Drop for InFlight {
 
 /// The id of a request: the caller's, if it is a plain one, or a new one.
 fn request_id(request: &ServiceRequest) -> String {
-    let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+    let sent = request
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
     let plain = |id: &&str| {
         (1..=64).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    sent.filter(plain).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+    sent.filter(plain)
+        .map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
 }
 
 /// Notes the request, or refuses it: a host that is not ours.
@@ -77,7 +83,10 @@ pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun,
     request.extensions_mut().insert(begun.id.clone());
     let probe = matches!(request.path(), "/livez" | "/readyz" | "/metrics");
     if let Some(own) = state.settings.public_host.as_ref().filter(|_| !probe) {
-        let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .map(HeaderValue::as_bytes);
         if !host.is_some_and(|host| host.eq_ignore_ascii_case(own.as_bytes())) {
             return Err(ApiError::Misdirected);
         }
@@ -86,13 +95,27 @@ pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun,
 }
 
 /// A request that [`begin`] refused.
-pub(super) fn refuse(state: &Arc<AppState>, request: ServiceRequest, error: &ApiError) -> ServiceResponse {
+pub(super) fn refuse(
+    state: &Arc<AppState>,
+    request: ServiceRequest,
+    error: &ApiError,
+) -> ServiceResponse {
     let at = Instant::now();
     let id = request_id(&request);
     let (method, route) = (method_label(request.method()), route_label(request.path()));
     let html = wants_page(request.request());
     let response = error.respond(state, &id, request.path(), html);
-    finish(state, Begun { at, id, method, route, _in_flight: InFlight::new() }, request.into_response(response))
+    finish(
+        state,
+        Begun {
+            at,
+            id,
+            method,
+            route,
+            _in_flight: InFlight::new(),
+        },
+        request.into_response(response),
+    )
 }
 
 /// Completes an answer on its way out.
@@ -101,11 +124,14 @@ pub(super) fn finish(
     begun: Begun,
     mut answer: ServiceResponse,
 ) -> ServiceResponse {
-    let error = answer.response().error().map(|error| match error.as_error::<ApiError>() {
-        Some(error) => respond(state, &begun, answer.request(), error),
-        // The framework's own refusals: bad paths and the like.
-        None => foreign(state, &begun, answer.request(), answer.status()),
-    });
+    let error = answer
+        .response()
+        .error()
+        .map(|error| match error.as_error::<ApiError>() {
+            Some(error) => respond(state, &begun, answer.request(), error),
+            // The framework's own refusals: bad paths and the like.
+            None => foreign(state, &begun, answer.request(), answer.status()),
+        });
     if let Some(response) = error {
         answer = answer.into_response(response);
     }
@@ -134,16 +160,28 @@ pub(super) fn finish(
     answer
 }
 
-fn respond(state: &AppState, begun: &Begun, request: &HttpRequest, error: &ApiError) -> HttpResponse {
+fn respond(
+    state: &AppState,
+    begun: &Begun,
+    request: &HttpRequest,
+    error: &ApiError,
+) -> HttpResponse {
     error.respond(state, &begun.id, request.path(), wants_page(request))
 }
 
-fn foreign(state: &AppState, begun: &Begun, request: &HttpRequest, status: StatusCode) -> HttpResponse {
+fn foreign(
+    state: &AppState,
+    begun: &Begun,
+    request: &HttpRequest,
+    status: StatusCode,
+) -> HttpResponse {
     let error = match status {
         StatusCode::NOT_FOUND => ApiError::NotFound,
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(super::body::ORDINARY),
         StatusCode::METHOD_NOT_ALLOWED => ApiError::Method("another method"),
-        _ if status.is_client_error() => ApiError::Malformed("the request cannot be read".to_owned()),
+        _ if status.is_client_error() => {
+            ApiError::Malformed("the request cannot be read".to_owned())
+        }
         _ => ApiError::Internal(format!("an answer with status {status}")),
     };
     respond(state, begun, request, &error)
@@ -157,11 +195,16 @@ fn wants_page(request: &HttpRequest) -> bool {
 /// Whether `Accept` names this type itself (a mere `*/*` does not count), and not with `q=0`.
 pub(super) fn accepts(request: &HttpRequest, kind: &str) -> bool {
     let lists = request.headers().get_all(header::ACCEPT);
-    lists.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|entry| {
-        let mut parts = entry.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(kind));
-        named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
+    lists
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .any(|entry| {
+            let mut parts = entry.split(';').map(str::trim);
+            let named = parts
+                .next()
+                .is_some_and(|name| name.eq_ignore_ascii_case(kind));
+            named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
 }
 
 fn method_label(method: &Method) -> &'static str {

@@ -18,7 +18,6 @@ use crate::events::kafka::Kafka;
 use crate::pipeline::pace;
 use crate::pipeline::pace::Backoff;
 use crate::pipeline::rollup::counted;
-use crate::slots::Slot;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::rows::DeadEvent;
@@ -80,7 +79,13 @@ pub async fn partition(
     stop: CancellationToken,
 ) {
     let slot = lease.slot;
-    let mut reader = Reader { consumer, place, next: lease.next_offset, lease, verified: false };
+    let mut reader = Reader {
+        consumer,
+        place,
+        next: lease.next_offset,
+        lease,
+        verified: false,
+    };
     let mut backoff = Backoff::default();
     let mut undecodable = 0;
     loop {
@@ -103,7 +108,12 @@ pub async fn partition(
             Err(Trouble::Bus(BusError::Undecodable(why))) => {
                 undecodable += 1;
                 if undecodable >= UNDECODABLE {
-                    reader.stop(&format!("a batch at offset {} cannot be decoded: {why}", reader.next)).await;
+                    reader
+                        .stop(&format!(
+                            "a batch at offset {} cannot be decoded: {why}",
+                            reader.next
+                        ))
+                        .await;
                     return;
                 }
                 backoff.next()
@@ -144,7 +154,12 @@ impl Reader {
             self.verify().await?;
             self.verified = true;
         }
-        let fetched = match self.consumer.kafka.fetch(self.lease.slot, self.next, WAIT).await {
+        let fetched = match self
+            .consumer
+            .kafka
+            .fetch(self.lease.slot, self.next, WAIT)
+            .await
+        {
             Ok(fetched) => fetched,
             Err(BusError::OutOfRange) => return self.out_of_range().await,
             Err(error) => return Err(error.into()),
@@ -186,8 +201,10 @@ impl Reader {
     }
 
     async fn roll_up(&mut self, mut batch: RollupBatch, to: i64) -> Result<(), Trouble> {
-        let identity: Option<(Uuid, u64)> =
-            batch.clicks.last().map(|click| (click.producer_id, click.seq));
+        let identity: Option<(Uuid, u64)> = batch
+            .clicks
+            .last()
+            .map(|click| (click.producer_id, click.seq));
         // A record that is no click cannot be remembered: then nothing is, and nothing is compared.
         let last = identity.filter(|_| batch.dead.is_empty());
         let lost = batch.offset.take().and_then(|offset| offset.lost);
@@ -200,10 +217,16 @@ impl Reader {
             lost,
         });
         let member = self.consumer.store.members().get(self.place);
-        let Some(member) = member else { return Err(Trouble::End(End::Fenced)) };
+        let Some(member) = member else {
+            return Err(Trouble::End(End::Fenced));
+        };
         let begun = Instant::now();
         let oldest = batch.clicks.iter().map(|click| click.at).min();
-        match member.shard.roll_up(&Arc::new(batch), &self.consumer.agents).await? {
+        match member
+            .shard
+            .roll_up(&Arc::new(batch), &self.consumer.agents)
+            .await?
+        {
             RollupOutcome::Fenced => Err(Trouble::End(End::Fenced)),
             RollupOutcome::Done(figures) => {
                 counted(&figures, begun.elapsed());
@@ -220,7 +243,8 @@ impl Reader {
 
     /// The record before the offset must be the one remembered: else the topic was made anew.
     async fn verify(&self) -> Result<(), Trouble> {
-        let Some((producer, seq)) = self.lease.last.filter(|(producer, _)| !producer.is_nil()) else {
+        let Some((producer, seq)) = self.lease.last.filter(|(producer, _)| !producer.is_nil())
+        else {
             return Ok(());
         };
         if self.next == 0 {
@@ -237,7 +261,9 @@ impl Reader {
             Err(error) => return Err(error.into()),
         };
         let found = fetched.records.first().and_then(|record| {
-            codec::from_json(&record.value, slot).ok().filter(|_| record.offset == self.next - 1)
+            codec::from_json(&record.value, slot)
+                .ok()
+                .filter(|_| record.offset == self.next - 1)
         });
         match found {
             Some(click) if click.producer_id == producer && click.seq == seq => Ok(()),
@@ -259,8 +285,12 @@ impl Reader {
             ))));
         }
         if self.next < earliest {
-            tracing::error!(slot = self.lease.slot.number(), from = self.next, to = earliest,
-                "records were deleted before they were counted");
+            tracing::error!(
+                slot = self.lease.slot.number(),
+                from = self.next,
+                to = earliest,
+                "records were deleted before they were counted"
+            );
             let offset = OffsetMove {
                 slot: self.lease.slot,
                 from: self.next,
@@ -269,16 +299,26 @@ impl Reader {
                 last: None,
                 lost: Some((self.next, earliest)),
             };
-            let batch = RollupBatch { offset: Some(offset), ..RollupBatch::default() };
+            let batch = RollupBatch {
+                offset: Some(offset),
+                ..RollupBatch::default()
+            };
             self.roll_up(batch, earliest).await?;
         }
         Ok(Duration::ZERO)
     }
 
     async fn stop(&self, why: &str) {
-        tracing::error!(slot = self.lease.slot.number(), why, "the partition is stopped");
+        tracing::error!(
+            slot = self.lease.slot.number(),
+            why,
+            "the partition is stopped"
+        );
         if let Some(member) = self.consumer.store.members().get(self.place)
-            && let Err(error) = member.shard.stop_partition(self.lease.slot, Some(why)).await
+            && let Err(error) = member
+                .shard
+                .stop_partition(self.lease.slot, Some(why))
+                .await
         {
             tracing::error!(%error, "the stop is not written down");
         }

@@ -62,13 +62,17 @@ pub async fn follow(feed: Feed, place: usize, stop: CancellationToken) {
             _ = ticks.tick() => (),
         }
         look(&feed, place, &mut memory).await;
-        let age = memory.read.map_or(f64::from(u32::MAX), |read| read.elapsed().as_secs_f64());
+        let age = memory
+            .read
+            .map_or(f64::from(u32::MAX), |read| read.elapsed().as_secs_f64());
         telemetry::feed_age(place, age);
     }
 }
 
 async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
-    let Some(member) = feed.store.members().get(place) else { return };
+    let Some(member) = feed.store.members().get(place) else {
+        return;
+    };
     if !member.takes_part() || !member.shard.is_up() {
         return;
     }
@@ -78,14 +82,20 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
     let far = feed.redirector.far_cache();
     let far_is_back = far.is_up() && !memory.far_was_up;
     let caught_up = memory.read.is_some_and(|read| read.elapsed() < GAP) && !far_is_back;
-    let Ok(head) = member.shard.feed_head().await else { return };
+    let Ok(head) = member.shard.feed_head().await else {
+        return;
+    };
     if caught_up && head.is_some() && head == memory.head {
         memory.read = Some(begun);
         feed.coherence.feed_read(&slots, now);
         confirm(feed, memory).await;
         return;
     }
-    let Ok(changes) = member.shard.changes(if caught_up { BACK } else { FAR_BACK }).await else {
+    let Ok(changes) = member
+        .shard
+        .changes(if caught_up { BACK } else { FAR_BACK })
+        .await
+    else {
         return;
     };
     let mut news = 0;
@@ -97,7 +107,10 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
             feed.redirector.near_cache().remove(hash);
         }
         if !far.is_none() && (is_news || far_is_back) {
-            let version = memory.unconfirmed.entry(change.code).or_insert(change.version);
+            let version = memory
+                .unconfirmed
+                .entry(change.code)
+                .or_insert(change.version);
             *version = (*version).max(change.version);
         }
     }
@@ -117,10 +130,18 @@ async fn confirm(feed: &Feed, memory: &mut Memory) {
     if memory.unconfirmed.is_empty() || !far.is_up() {
         return;
     }
-    let Some(namespace) = feed.store.namespace() else { return };
-    let due: Vec<(ShortCode, i64)> =
-        memory.unconfirmed.iter().take(MARKERS).map(|(code, version)| (code.clone(), *version)).collect();
-    let marks = due.iter().map(|(code, version)| far.mark(&namespace, code, *version));
+    let Some(namespace) = feed.store.namespace() else {
+        return;
+    };
+    let due: Vec<(ShortCode, i64)> = memory
+        .unconfirmed
+        .iter()
+        .take(MARKERS)
+        .map(|(code, version)| (code.clone(), *version))
+        .collect();
+    let marks = due
+        .iter()
+        .map(|(code, version)| far.mark(&namespace, code, *version));
     let outcomes = futures_util::future::join_all(marks).await;
     for ((code, _), outcome) in due.into_iter().zip(outcomes) {
         if outcome.is_ok() {

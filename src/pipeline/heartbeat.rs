@@ -38,14 +38,29 @@ impl Heart {
     pub fn new(store: Arc<Store>, spool: Arc<Spool>) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = format!("{}:{}", host.trim(), std::process::id());
-        Self { store, spool, host, spoken_for: Mutex::default() }
+        Self {
+            store,
+            spool,
+            host,
+            spoken_for: Mutex::default(),
+        }
     }
 
     /// Whose clicks this process holds: itself, and adopted producers.
     #[must_use]
     pub fn producers(&self) -> Vec<Uuid> {
-        let adopted = self.spool.files().iter().map(|file| file.producer()).collect::<BTreeSet<_>>();
-        adopted.into_iter().chain([self.spool.producer()]).collect::<BTreeSet<_>>().into_iter().collect()
+        let adopted = self
+            .spool
+            .files()
+            .iter()
+            .map(|file| file.producer())
+            .collect::<BTreeSet<_>>();
+        adopted
+            .into_iter()
+            .chain([self.spool.producer()])
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     /// Every producer with the oldest click that it holds.
@@ -87,27 +102,51 @@ impl Heart {
             .filter(|member| member.shard.is_up())
             .map(|member| member.place)
             .collect();
-        let told = places.into_iter().map(|place| self.tell(place, &holdings, closing));
+        let told = places
+            .into_iter()
+            .map(|place| self.tell(place, &holdings, closing));
         futures_util::future::join_all(told).await;
     }
 
-    async fn tell(&self, place: usize, holdings: &BTreeMap<Uuid, Option<Timestamp>>, closing: bool) {
-        let Some(member) = self.store.members().get(place) else { return };
+    async fn tell(
+        &self,
+        place: usize,
+        holdings: &BTreeMap<Uuid, Option<Timestamp>>,
+        closing: bool,
+    ) {
+        let Some(member) = self.store.members().get(place) else {
+            return;
+        };
         let gone: Vec<Uuid> = {
-            let mut spoken_for = self.spoken_for.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut spoken_for = self
+                .spoken_for
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             for producer in holdings.keys() {
-                let all = self.store.members().iter().map(|member| member.place).collect();
+                let all = self
+                    .store
+                    .members()
+                    .iter()
+                    .map(|member| member.place)
+                    .collect();
                 spoken_for.insert(*producer, all);
             }
             spoken_for
                 .iter()
-                .filter(|(producer, shards)| !holdings.contains_key(*producer) && shards.contains(&place))
+                .filter(|(producer, shards)| {
+                    !holdings.contains_key(*producer) && shards.contains(&place)
+                })
                 .map(|(producer, _)| *producer)
                 .collect()
         };
         let alive = holdings.iter().map(|(producer, oldest)| {
             let closed = closing && oldest.is_none();
-            Beat { producer: *producer, host: self.host.clone(), oldest_unshipped: *oldest, closed }
+            Beat {
+                producer: *producer,
+                host: self.host.clone(),
+                oldest_unshipped: *oldest,
+                closed,
+            }
         });
         let ended = gone.iter().map(|producer| Beat {
             producer: *producer,
@@ -121,7 +160,10 @@ impl Heart {
                 return;
             }
         }
-        let mut spoken_for = self.spoken_for.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spoken_for = self
+            .spoken_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for producer in gone {
             if let Some(shards) = spoken_for.get_mut(&producer) {
                 shards.remove(&place);
@@ -151,7 +193,11 @@ pub async fn run(heart: Arc<Heart>, stop: CancellationToken) {
             gaps(&heart).await;
             beats += 1;
         }
-        let pause = if beats == 0 { Duration::from_millis(200) } else { EVERY };
+        let pause = if beats == 0 {
+            Duration::from_millis(200)
+        } else {
+            EVERY
+        };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

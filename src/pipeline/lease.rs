@@ -66,14 +66,19 @@ async fn look(
     workers: &mut Vec<String>,
     renew: bool,
 ) -> Result<(), StoreError> {
-    let Some(member) = consumer.store.members().get(place) else { return Ok(()) };
+    let Some(member) = consumer.store.members().get(place) else {
+        return Ok(());
+    };
     if !member.takes_part() || !member.shard.is_up() {
         return Ok(());
     }
     held.retain(|_, held| !held.task.is_finished());
     if renew {
         *workers = member.shard.beat_worker(worker).await?;
-        let epochs: Vec<(Slot, i64)> = held.iter().map(|(slot, held)| (*slot, held.epoch)).collect();
+        let epochs: Vec<(Slot, i64)> = held
+            .iter()
+            .map(|(slot, held)| (*slot, held.epoch))
+            .collect();
         let kept = member.shard.renew_leases(worker, &epochs).await?;
         for (slot, held) in held.iter().filter(|(slot, _)| !kept.contains(slot)) {
             tracing::info!(slot = slot.number(), "the lease went to somebody else");
@@ -83,7 +88,10 @@ async fn look(
     let leases = member.shard.leases().await?;
     for lease in leases {
         let mine = assigned(lease.slot, workers).is_some_and(|name| name == worker);
-        let free = lease.holder.as_deref().is_none_or(|holder| holder == worker);
+        let free = lease
+            .holder
+            .as_deref()
+            .is_none_or(|holder| holder == worker);
         if mine && free && lease.stopped.is_none() && !held.contains_key(&lease.slot) {
             if let Some(lease) = member.shard.take_lease(lease.slot, worker).await? {
                 held.insert(lease.slot, begin(consumer, place, lease));
@@ -109,9 +117,19 @@ async fn look(
 fn begin(consumer: &Consumer, place: usize, lease: Lease) -> Held {
     let (epoch, stop) = (lease.epoch, CancellationToken::new());
     let caught_up = Arc::new(AtomicBool::new(false));
-    let reading =
-        consume::partition(consumer.clone(), place, lease, Arc::clone(&caught_up), stop.clone());
-    Held { epoch, stop, task: tokio::spawn(reading), caught_up }
+    let reading = consume::partition(
+        consumer.clone(),
+        place,
+        lease,
+        Arc::clone(&caught_up),
+        stop.clone(),
+    );
+    Held {
+        epoch,
+        stop,
+        task: tokio::spawn(reading),
+        caught_up,
+    }
 }
 
 /// Ends the reader first: its last batch is committed under the lease, or not at all.
@@ -120,13 +138,19 @@ async fn give_back(held: Held, member: &crate::store::Member, worker: &str, slot
     if let Err(error) = held.task.await {
         tracing::error!(%error, "a partition's reader failed");
     }
-    if let Err(error) = member.shard.release_leases(worker, &[(slot, held.epoch)]).await {
+    if let Err(error) = member
+        .shard
+        .release_leases(worker, &[(slot, held.epoch)])
+        .await
+    {
         tracing::debug!(%error, "the lease runs out by itself");
     }
 }
 
 async fn release(consumer: &Consumer, place: usize, worker: &str, held: BTreeMap<Slot, Held>) {
-    let Some(member) = consumer.store.members().get(place) else { return };
+    let Some(member) = consumer.store.members().get(place) else {
+        return;
+    };
     for held in held.values() {
         held.stop.cancel();
     }

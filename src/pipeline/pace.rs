@@ -12,7 +12,11 @@ const SHARE: u32 = 25;
 
 /// The pause after a flush that took `busy` for `clicks`.
 pub(super) fn pause(busy: Duration, clicks: usize) -> Duration {
-    if clicks == 0 { IDLE } else { (busy * SHARE).clamp(IDLE, LONGEST) }
+    if clicks == 0 {
+        IDLE
+    } else {
+        (busy * SHARE).clamp(IDLE, LONGEST)
+    }
 }
 
 /// Pauses that double while something fails.

@@ -90,7 +90,9 @@ pub async fn flush(
     place: usize,
     cursors: &mut HashMap<PathBuf, i64>,
 ) -> Result<usize, StoreError> {
-    let Some(member) = rollup.store.members().get(place) else { return Ok(0) };
+    let Some(member) = rollup.store.members().get(place) else {
+        return Ok(0);
+    };
     if !member.takes_part() || !member.shard.is_up() {
         return Ok(0);
     }
@@ -104,7 +106,10 @@ pub async fn flush(
         let begun = Instant::now();
         let count = batch.clicks.len();
         let oldest = batch.clicks.iter().map(|click| click.at).min();
-        let outcome = member.shard.roll_up(&Arc::new(batch), &rollup.agents).await?;
+        let outcome = member
+            .shard
+            .roll_up(&Arc::new(batch), &rollup.agents)
+            .await?;
         if let RollupOutcome::Done(figures) = outcome {
             counted(&figures, begun.elapsed());
             let now = rollup.store.clock().now();
@@ -127,13 +132,20 @@ async fn read(
     let mut taken: Vec<Taken> = Vec::new();
     for file in rollup.spool.files() {
         let after = cursors.get(file.path()).copied().unwrap_or(0);
-        let (reading, slots, agents) = (Arc::clone(&file), slots.to_vec(), Arc::clone(&rollup.agents));
+        let (reading, slots, agents) = (
+            Arc::clone(&file),
+            slots.to_vec(),
+            Arc::clone(&rollup.agents),
+        );
         let read = tokio::task::spawn_blocking(move || {
             let rows = reading.rows_after(after, ROWS)?;
             let last = rows.last().map(|row| row.id);
             let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
             let mut clicks = Vec::new();
-            let mine: Vec<Row> = rows.into_iter().filter(|row| slots.contains(&row.slot)).collect();
+            let mine: Vec<Row> = rows
+                .into_iter()
+                .filter(|row| slots.contains(&row.slot))
+                .collect();
             for row in &mine {
                 reading.clicks(row, &mut agents, &mut clicks);
             }
@@ -158,7 +170,13 @@ async fn read(
             break;
         }
     }
-    (RollupBatch { clicks, ..RollupBatch::default() }, taken)
+    (
+        RollupBatch {
+            clicks,
+            ..RollupBatch::default()
+        },
+        taken,
+    )
 }
 
 /// Deletes counted rows; what cannot be deleted is dropped as a copy next time.

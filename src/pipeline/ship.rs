@@ -122,16 +122,22 @@ async fn round(
 ) -> Result<usize, BusError> {
     let mut shipped = 0;
     for file in shipper.spool.files() {
-        let progress = files.entry(file.path().to_owned()).or_insert_with(|| Progress {
-            cursor: file.acknowledged(),
-            ..Progress::default()
-        });
+        let progress = files
+            .entry(file.path().to_owned())
+            .or_insert_with(|| Progress {
+                cursor: file.acknowledged(),
+                ..Progress::default()
+            });
         shipped += catch_up(shipper, &file, progress).await;
         shipped += ship_next(shipper, &file, progress).await?;
         clean(shipper, &file, progress).await;
     }
-    let there: Vec<PathBuf> =
-        shipper.spool.files().iter().map(|file| file.path().to_owned()).collect();
+    let there: Vec<PathBuf> = shipper
+        .spool
+        .files()
+        .iter()
+        .map(|file| file.path().to_owned())
+        .collect();
     files.retain(|path, _| there.contains(path));
     Ok(shipped)
 }
@@ -144,7 +150,9 @@ async fn ship_next(
 ) -> Result<usize, BusError> {
     let cursor = progress.cursor;
     let rows = read(file, move |file| file.rows_after(cursor, ROWS)).await;
-    let Some(last) = rows.last().map(|row| row.id) else { return Ok(0) };
+    let Some(last) = rows.last().map(|row| row.id) else {
+        return Ok(0);
+    };
     let mut by_slot: BTreeMap<Slot, Vec<Row>> = BTreeMap::new();
     for row in rows {
         if !progress.behind.contains_key(&row.slot) {
@@ -152,7 +160,9 @@ async fn ship_next(
         }
     }
     let slots = by_slot.len();
-    let sent = by_slot.into_iter().map(|(slot, rows)| send(shipper, file, slot, rows));
+    let sent = by_slot
+        .into_iter()
+        .map(|(slot, rows)| send(shipper, file, slot, rows));
     let mut failures = Vec::new();
     let mut shipped = 0;
     let mut done = Vec::new();
@@ -171,7 +181,9 @@ async fn ship_next(
     {
         return Err(error);
     }
-    progress.behind.extend(failures.into_iter().map(|(slot, id, _)| (slot, id)));
+    progress
+        .behind
+        .extend(failures.into_iter().map(|(slot, id, _)| (slot, id)));
     progress.cursor = last;
     progress.done.push_back((Instant::now(), done));
     acknowledge(file, progress);
@@ -202,7 +214,11 @@ async fn catch_up(shipper: &Shipper, file: &Arc<SpoolFile>, progress: &mut Progr
 
 /// Everything before the first row that a slot still owes is acknowledged.
 fn acknowledge(file: &SpoolFile, progress: &Progress) {
-    let owed = progress.behind.values().min().map_or(progress.cursor, |first| first - 1);
+    let owed = progress
+        .behind
+        .values()
+        .min()
+        .map_or(progress.cursor, |first| first - 1);
     file.acknowledge(owed.min(progress.cursor));
 }
 
@@ -215,7 +231,10 @@ async fn send(
 ) -> (Slot, Vec<Row>, Result<usize, BusError>) {
     let mut clicks: Vec<Click> = Vec::new();
     {
-        let mut agents = shipper.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = shipper
+            .agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for row in &rows {
             file.clicks(row, &mut agents, &mut clicks);
         }
@@ -231,13 +250,20 @@ async fn send_clicks(shipper: &Shipper, slot: Slot, clicks: Vec<Click>) -> Resul
     for click in clicks {
         let value = codec::to_json(&click);
         bytes += value.len();
-        batch.push(BusRecord { key: click.code.as_bytes().to_vec(), value });
+        batch.push(BusRecord {
+            key: click.code.as_bytes().to_vec(),
+            value,
+        });
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             send_batch(shipper, slot, std::mem::take(&mut batch)).await?;
             bytes = 0;
         }
     }
-    if batch.is_empty() { Ok(()) } else { send_batch(shipper, slot, batch).await }
+    if batch.is_empty() {
+        Ok(())
+    } else {
+        send_batch(shipper, slot, batch).await
+    }
 }
 
 /// Sends one batch. What the bus refuses for good is halved, and at last set aside.
@@ -272,21 +298,33 @@ async fn set_aside(
         reason: format!("the bus refuses it: {why}"),
         payload: record.value.clone(),
     });
-    let batch = Arc::new(RollupBatch { dead: dead.collect(), ..RollupBatch::default() });
+    let batch = Arc::new(RollupBatch {
+        dead: dead.collect(),
+        ..RollupBatch::default()
+    });
     let shard = shipper.store.shard_of(slot);
     let written = match shard {
         Ok(shard) => shard.roll_up(&batch, &shipper.agents).await.map(drop),
         Err(error) => Err(error),
     };
-    written.map_err(|error| BusError::Unavailable { source: Box::new(error) })?;
-    tracing::error!(slot = slot.number(), why, "a click that the bus refuses was set aside");
+    written.map_err(|error| BusError::Unavailable {
+        source: Box::new(error),
+    })?;
+    tracing::error!(
+        slot = slot.number(),
+        why,
+        "a click that the bus refuses was set aside"
+    );
     Ok(())
 }
 
 /// Deletes acknowledged rows whose time has come, and the file once it is closed and empty.
 async fn clean(shipper: &Shipper, file: &Arc<SpoolFile>, progress: &mut Progress) {
     let mut due = Vec::new();
-    while progress.done.front().is_some_and(|(at, _)| at.elapsed() > KEPT)
+    while progress
+        .done
+        .front()
+        .is_some_and(|(at, _)| at.elapsed() > KEPT)
         && let Some((_, rows)) = progress.done.pop_front()
     {
         due.extend(rows);
@@ -315,14 +353,19 @@ async fn clean(shipper: &Shipper, file: &Arc<SpoolFile>, progress: &mut Progress
 async fn fill_gaps(shipper: &Shipper) {
     let producers = shipper.heart.producers();
     for member in shipper.store.usable().filter(|member| member.shard.is_up()) {
-        let Ok(gaps) = member.shard.gaps(&producers).await else { continue };
+        let Ok(gaps) = member.shard.gaps(&producers).await else {
+            continue;
+        };
         for gap in gaps {
             let files = shipper.spool.files();
             for file in files.iter().filter(|file| file.producer() == gap.producer) {
                 let rows = read(file, move |file| file.rows_with(gap.slot, gap.from, gap.to)).await;
                 // Only what was shipped before: the rest is on its way in order.
                 let acknowledged = file.acknowledged();
-                let rows: Vec<Row> = rows.into_iter().filter(|row| row.id <= acknowledged).collect();
+                let rows: Vec<Row> = rows
+                    .into_iter()
+                    .filter(|row| row.id <= acknowledged)
+                    .collect();
                 if !rows.is_empty() {
                     let (_, _, outcome) = send(shipper, file, gap.slot, rows).await;
                     if outcome.is_err() {

@@ -42,7 +42,10 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
             _ = ticks.tick() => (),
         }
         let store = &upkeep.store;
-        let whole = store.members().iter().all(|member| member.takes_part() && member.shard.is_up());
+        let whole = store
+            .members()
+            .iter()
+            .all(|member| member.takes_part() && member.shard.is_up());
         if !whole {
             judge(store, &mut said).await;
         }

@@ -27,7 +27,10 @@ pub struct Coherence {
 impl Default for Coherence {
     fn default() -> Self {
         let read_at = (0..SLOTS).map(|_| AtomicI64::new(i64::MIN / 2)).collect();
-        Self { read_at, changed: Mutex::default() }
+        Self {
+            read_at,
+            changed: Mutex::default(),
+        }
     }
 }
 
@@ -44,7 +47,10 @@ impl Coherence {
     /// Whether changes of this slot may go unnoticed at `now`.
     #[must_use]
     pub fn is_silent(&self, slot: Slot, now: Timestamp) -> bool {
-        let read = self.read_at.get(slot.index()).map_or(i64::MIN / 2, |at| at.load(Ordering::Relaxed));
+        let read = self
+            .read_at
+            .get(slot.index())
+            .map_or(i64::MIN / 2, |at| at.load(Ordering::Relaxed));
         now.micros() - read > SILENT_AFTER
     }
 
@@ -66,7 +72,9 @@ impl Coherence {
     #[must_use]
     pub fn is_outdated(&self, hash: u64, version: i64) -> bool {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.get(&hash).is_some_and(|(newest, _)| version < *newest)
+        changed
+            .get(&hash)
+            .is_some_and(|(newest, _)| version < *newest)
     }
 
     /// Forgets changes that no cache can contradict any more.
@@ -84,7 +92,9 @@ mod tests {
     fn a_change_is_news_once_and_outdates_what_is_older() {
         let coherence = Coherence::default();
         let now = Timestamp::from_micros(10_000_000);
-        assert!(coherence.note(1, 5, now) && !coherence.note(1, 5, now) && !coherence.note(1, 4, now));
+        assert!(
+            coherence.note(1, 5, now) && !coherence.note(1, 5, now) && !coherence.note(1, 4, now)
+        );
         assert!(coherence.is_outdated(1, 4) && !coherence.is_outdated(1, 5));
         assert!(!coherence.is_outdated(2, 0));
     }
@@ -96,6 +106,8 @@ mod tests {
         let at = Timestamp::from_micros;
         assert!(coherence.is_silent(slot, at(0)));
         coherence.feed_read(&[slot], at(0));
-        assert!(!coherence.is_silent(slot, at(2_000_000)) && coherence.is_silent(slot, at(2_000_001)));
+        assert!(
+            !coherence.is_silent(slot, at(2_000_000)) && coherence.is_silent(slot, at(2_000_001))
+        );
     }
 }

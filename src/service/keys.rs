@@ -35,7 +35,9 @@ impl Caller {
     pub fn may(&self, scope: Scope) -> bool {
         match self {
             Self::Anonymous => false,
-            Self::Key { scopes, .. } => scopes.contains(&scope) || scopes.contains(&Scope::KeysAdmin),
+            Self::Key { scopes, .. } => {
+                scopes.contains(&scope) || scopes.contains(&Scope::KeysAdmin)
+            }
         }
     }
 
@@ -72,7 +74,10 @@ impl Keys {
     /// The keys in `store`, and an admin key given from outside.
     #[must_use]
     pub fn new(store: Arc<Store>, admin_key: Option<&str>) -> Self {
-        Self { store, given: admin_key.map(key::digest) }
+        Self {
+            store,
+            given: admin_key.map(key::digest),
+        }
     }
 
     /// Who presents `text`.
@@ -81,16 +86,29 @@ impl Keys {
     /// [`NotAuthenticated`].
     pub fn authenticate(&self, text: &str, now: Timestamp) -> Result<Caller, NotAuthenticated> {
         let digest = key::digest(text);
-        if self.given.as_ref().is_some_and(|given| bool::from(given.as_bytes().ct_eq(digest.as_bytes()))) {
-            return Ok(Caller::Key { owner: "admin".to_owned(), scopes: Scope::ALL.to_vec() });
+        if self
+            .given
+            .as_ref()
+            .is_some_and(|given| bool::from(given.as_bytes().ct_eq(digest.as_bytes())))
+        {
+            return Ok(Caller::Key {
+                owner: "admin".to_owned(),
+                scopes: Scope::ALL.to_vec(),
+            });
         }
         let (id, secret) = key::split(text).ok_or(NotAuthenticated)?;
-        let row = self.store.datum(&format!("{PREFIX}{id}")).ok_or(NotAuthenticated)?;
+        let row = self
+            .store
+            .datum(&format!("{PREFIX}{id}"))
+            .ok_or(NotAuthenticated)?;
         let key: ApiKey = serde_json::from_str(&row.value).map_err(|_error| NotAuthenticated)?;
         if !key.accepts(secret) || !key.is_live(now) {
             return Err(NotAuthenticated);
         }
-        Ok(Caller::Key { owner: key.owner, scopes: key.scopes })
+        Ok(Caller::Key {
+            owner: key.owner,
+            scopes: key.scopes,
+        })
     }
 
     /// Whether the cluster has any key yet.
@@ -103,8 +121,10 @@ impl Keys {
     #[must_use]
     pub fn list(&self) -> Vec<ApiKey> {
         let rows = self.store.data_under(PREFIX);
-        let mut keys: Vec<ApiKey> =
-            rows.iter().filter_map(|row| serde_json::from_str(&row.value).ok()).collect();
+        let mut keys: Vec<ApiKey> = rows
+            .iter()
+            .filter_map(|row| serde_json::from_str(&row.value).ok())
+            .collect();
         keys.sort_by(|left, right| (right.created_at, &right.id).cmp(&(left.created_at, &left.id)));
         keys
     }
@@ -139,8 +159,12 @@ impl Keys {
     /// # Errors
     /// An outage of every shard.
     pub async fn revoke(&self, id: &str) -> Result<bool, StoreError> {
-        let Some(row) = self.store.datum(&format!("{PREFIX}{id}")) else { return Ok(false) };
-        let Ok(mut key) = serde_json::from_str::<ApiKey>(&row.value) else { return Ok(false) };
+        let Some(row) = self.store.datum(&format!("{PREFIX}{id}")) else {
+            return Ok(false);
+        };
+        let Ok(mut key) = serde_json::from_str::<ApiKey>(&row.value) else {
+            return Ok(false);
+        };
         key.revoked = true;
         self.store.put_data(&row_of(&key, row.version + 1)).await?;
         Ok(true)
@@ -149,5 +173,9 @@ impl Keys {
 
 fn row_of(key: &ApiKey, version: i64) -> DataRow {
     let value = serde_json::to_string(key).unwrap_or_default();
-    DataRow { key: format!("{PREFIX}{}", key.id), version, value }
+    DataRow {
+        key: format!("{PREFIX}{}", key.id),
+        version,
+        value,
+    }
 }

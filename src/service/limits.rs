@@ -43,14 +43,22 @@ impl Limit {
     /// A limit; 0 is none.
     #[must_use]
     pub fn per_minute(per_minute: u32) -> Self {
-        Self { per_minute, paid_at: Mutex::default() }
+        Self {
+            per_minute,
+            paid_at: Mutex::default(),
+        }
     }
 
     /// Charges `cost` events to a client, all or none.
     ///
     /// # Errors
     /// [`Limited`], and nothing is charged.
-    pub fn charge(&self, client: IpAddr, cost: u32, now: Timestamp) -> Result<Option<Allowance>, Limited> {
+    pub fn charge(
+        &self,
+        client: IpAddr,
+        cost: u32,
+        now: Timestamp,
+    ) -> Result<Option<Allowance>, Limited> {
         self.count(client, cost, now, true)
     }
 
@@ -86,7 +94,10 @@ impl Limit {
         let over = after - burst - now;
         if over > 0 {
             let seconds = u64::try_from(over).unwrap_or(0).div_ceil(1_000_000);
-            return Err(Limited { retry_after: seconds.max(1), limit });
+            return Err(Limited {
+                retry_after: seconds.max(1),
+                limit,
+            });
         }
         if charge {
             paid_at.insert(client, after);
@@ -123,7 +134,13 @@ mod tests {
         for _ in 0..60 {
             assert!(limit.charge(client, 1, at(0)).is_ok());
         }
-        assert_eq!(limit.charge(neighbour, 1, at(0)), Err(Limited { retry_after: 1, limit: 60 }));
+        assert_eq!(
+            limit.charge(neighbour, 1, at(0)),
+            Err(Limited {
+                retry_after: 1,
+                limit: 60
+            })
+        );
         assert!(limit.charge(other, 60, at(0)).is_ok());
         assert!(limit.charge(client, 1, at(1_000_000)).is_ok());
         assert!(limit.check(client, at(1_000_000)).is_err());

@@ -18,10 +18,24 @@ const MIN_CODE_LENGTH: u64 = 4;
 const MAX_CODE_LENGTH: u64 = 32;
 
 /// Fields of the contract that this release does not implement.
-const NOT_YET: [&str; 7] =
-    ["max_visits", "password", "risk_override", "category", "risk", "block_reason", "has_password"];
+const NOT_YET: [&str; 7] = [
+    "max_visits",
+    "password",
+    "risk_override",
+    "category",
+    "risk",
+    "block_reason",
+    "has_password",
+];
 /// Fields of an answer that nobody can set.
-const READ_ONLY: [&str; 6] = ["short_url", "clicks", "created_at", "updated_at", "version", "owner"];
+const READ_ONLY: [&str; 6] = [
+    "short_url",
+    "clicks",
+    "created_at",
+    "updated_at",
+    "version",
+    "owner",
+];
 
 /// One complaint about one field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -83,7 +97,12 @@ pub fn new_link(body: &Value, rules: TargetRules<'_>) -> Result<NewLinkInput, Ve
     let reuse_existing = reader.flag("reuse_existing").flatten().unwrap_or(false);
     reader.fields(&mut fields);
     reader.finish()?;
-    Ok(NewLinkInput { code, code_length, reuse_existing, fields })
+    Ok(NewLinkInput {
+        code,
+        code_length,
+        reuse_existing,
+        fields,
+    })
 }
 
 /// Applies a JSON merge patch to the fields of a link.
@@ -139,13 +158,22 @@ impl<'body> Reader<'body> {
                 detail: "the body must be a JSON object".to_owned(),
             }]);
         };
-        Ok(Self { map, taken: Vec::new(), complaints: Vec::new(), rules })
+        Ok(Self {
+            map,
+            taken: Vec::new(),
+            complaints: Vec::new(),
+            rules,
+        })
     }
 
     fn complain(&mut self, pointer: &str, code: &'static str, detail: &str) {
         let name = pointer.trim_start_matches('/');
         let detail = format!("{name} {detail}");
-        self.complaints.push(FieldError { pointer: pointer.to_owned(), code, detail });
+        self.complaints.push(FieldError {
+            pointer: pointer.to_owned(),
+            code,
+            detail,
+        });
     }
 
     fn value(&mut self, name: &'static str) -> Option<&'body Value> {
@@ -158,11 +186,19 @@ impl<'body> Reader<'body> {
         match self.value(name)? {
             Value::Null => Some(None),
             Value::String(text) if has_control(text) => {
-                self.complain(&pointer, "control_characters", "contains control characters");
+                self.complain(
+                    &pointer,
+                    "control_characters",
+                    "contains control characters",
+                );
                 None
             }
             Value::String(text) if text.chars().count() > max => {
-                self.complain(&pointer, "too_long", &format!("is longer than {max} characters"));
+                self.complain(
+                    &pointer,
+                    "too_long",
+                    &format!("is longer than {max} characters"),
+                );
                 None
             }
             Value::String(text) => Some(Some(text.clone())),
@@ -228,7 +264,11 @@ impl<'body> Reader<'body> {
         match length.filter(|length| (MIN_CODE_LENGTH..=MAX_CODE_LENGTH).contains(length)) {
             Some(length) => usize::try_from(length).ok(),
             None => {
-                self.complain("/code_length", "out_of_range", "must be a whole number from 4 to 32");
+                self.complain(
+                    "/code_length",
+                    "out_of_range",
+                    "must be a whole number from 4 to 32",
+                );
                 None
             }
         }
@@ -252,7 +292,11 @@ impl<'body> Reader<'body> {
             let pointer = format!("/tags/{index}");
             match tag {
                 Value::String(tag) if has_control(tag) => {
-                    self.complain(&pointer, "control_characters", "contains control characters");
+                    self.complain(
+                        &pointer,
+                        "control_characters",
+                        "contains control characters",
+                    );
                 }
                 Value::String(tag) if tag.trim().is_empty() || tag.chars().count() > MAX_TAG => {
                     self.complain(&pointer, "invalid_tag", "must have 1 to 64 characters");
@@ -362,9 +406,17 @@ impl<'body> Reader<'body> {
             // A pointer's own escapes (RFC 6901), and nothing that could break a log line.
             let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
             let pointer = format!("/{}", shown.replace('~', "~0").replace('/', "~1"));
-            self.complaints.push(FieldError { pointer, code, detail: format!("{shown} {problem}") });
+            self.complaints.push(FieldError {
+                pointer,
+                code,
+                detail: format!("{shown} {problem}"),
+            });
         }
-        if self.complaints.is_empty() { Ok(()) } else { Err(self.complaints) }
+        if self.complaints.is_empty() {
+            Ok(())
+        } else {
+            Err(self.complaints)
+        }
     }
 }
 
@@ -380,7 +432,14 @@ mod tests {
     #[track_caller]
     fn refused(body: &Value, pointers: &[&str]) {
         let policy = policy();
-        let errors = new_link(body, TargetRules { policy: &policy, host: None }).unwrap_err();
+        let errors = new_link(
+            body,
+            TargetRules {
+                policy: &policy,
+                host: None,
+            },
+        )
+        .unwrap_err();
         let got: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(got, pointers, "{errors:?}");
     }
@@ -391,30 +450,72 @@ mod tests {
         refused(&json!([]), &[""]);
         refused(&json!({}), &["/long_url"]);
         refused(&json!({"long_url": 5}), &["/long_url"]);
-        refused(&json!({"long_url": "javascript:x", "title": "a\u{0}", "tags": ["", 3]}), &["/long_url", "/title", "/tags/0", "/tags/1"]);
+        refused(
+            &json!({"long_url": "javascript:x", "title": "a\u{0}", "tags": ["", 3]}),
+            &["/long_url", "/title", "/tags/0", "/tags/1"],
+        );
         refused(&json!({"long_url": url, "code": "a b"}), &["/code"]);
         refused(&json!({"long_url": url, "code": "Admin"}), &["/code"]);
-        refused(&json!({"long_url": url, "code_length": 3}), &["/code_length"]);
+        refused(
+            &json!({"long_url": url, "code_length": 3}),
+            &["/code_length"],
+        );
         refused(&json!({"long_url": url, "status": "expired"}), &["/status"]);
-        refused(&json!({"long_url": url, "redirect_status": 303}), &["/redirect_status"]);
-        refused(&json!({"long_url": url, "redirect_status": "302"}), &["/redirect_status"]);
-        refused(&json!({"long_url": url, "expires_at": "soon"}), &["/expires_at"]);
-        refused(&json!({"long_url": url, "valid_from": "2030-01-01T00:00:00Z", "expires_at": "2029-01-01T00:00:00Z"}), &["/expires_at"]);
-        refused(&json!({"long_url": url, "expired_url": "ftp://x/"}), &["/expired_url"]);
-        refused(&json!({"long_url": url, "query_forward": true}), &["/query_forward"]);
-        refused(&json!({"long_url": url, "max_visits": 3, "password": "x", "titel": "x"}), &["/max_visits", "/password", "/titel"]);
+        refused(
+            &json!({"long_url": url, "redirect_status": 303}),
+            &["/redirect_status"],
+        );
+        refused(
+            &json!({"long_url": url, "redirect_status": "302"}),
+            &["/redirect_status"],
+        );
+        refused(
+            &json!({"long_url": url, "expires_at": "soon"}),
+            &["/expires_at"],
+        );
+        refused(
+            &json!({"long_url": url, "valid_from": "2030-01-01T00:00:00Z", "expires_at": "2029-01-01T00:00:00Z"}),
+            &["/expires_at"],
+        );
+        refused(
+            &json!({"long_url": url, "expired_url": "ftp://x/"}),
+            &["/expired_url"],
+        );
+        refused(
+            &json!({"long_url": url, "query_forward": true}),
+            &["/query_forward"],
+        );
+        refused(
+            &json!({"long_url": url, "max_visits": 3, "password": "x", "titel": "x"}),
+            &["/max_visits", "/password", "/titel"],
+        );
     }
 
     #[test]
     fn a_patch_changes_what_it_names_and_null_clears() {
         let policy = policy();
-        let rules = TargetRules { policy: &policy, host: None };
+        let rules = TargetRules {
+            policy: &policy,
+            host: None,
+        };
         let mut old = LinkFields::to("https://example.com/".to_owned());
         old.title = Some("old".to_owned());
         old.tags = vec!["a".to_owned()];
-        let new = patch(&json!({"title": null, "status": "disabled"}), old.clone(), rules).unwrap();
-        assert_eq!((new.title, new.tags, new.disabled), (None, vec!["a".to_owned()], true));
-        for bad in [json!({"long_url": null}), json!({"code": "x"}), json!({"version": 3})] {
+        let new = patch(
+            &json!({"title": null, "status": "disabled"}),
+            old.clone(),
+            rules,
+        )
+        .unwrap();
+        assert_eq!(
+            (new.title, new.tags, new.disabled),
+            (None, vec!["a".to_owned()], true)
+        );
+        for bad in [
+            json!({"long_url": null}),
+            json!({"code": "x"}),
+            json!({"version": 3}),
+        ] {
             assert!(patch(&bad, old.clone(), rules).is_err(), "{bad}");
         }
     }

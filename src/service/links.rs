@@ -79,7 +79,11 @@ pub struct Created {
 
 impl From<StoreError> for LinkError {
     fn from(error: StoreError) -> Self {
-        if error.is_outage() { Self::Unavailable(error) } else { Self::Damaged(error) }
+        if error.is_outage() {
+            Self::Unavailable(error)
+        } else {
+            Self::Damaged(error)
+        }
     }
 }
 
@@ -87,7 +91,11 @@ impl Links {
     /// The use cases over `store`; changes are told to the caches of `redirector`.
     #[must_use]
     pub const fn new(store: Arc<Store>, redirector: Arc<Redirector>, policy: TargetPolicy) -> Self {
-        Self { store, redirector, policy }
+        Self {
+            store,
+            redirector,
+            policy,
+        }
     }
 
     /// The policy for targets.
@@ -100,8 +108,16 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError`]; nothing is half-made.
-    pub async fn create(&self, body: &Value, host: Option<&str>, caller: &Caller) -> Result<Created, LinkError> {
-        let rules = TargetRules { policy: &self.policy, host };
+    pub async fn create(
+        &self,
+        body: &Value,
+        host: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Created, LinkError> {
+        let rules = TargetRules {
+            policy: &self.policy,
+            host,
+        };
         let input = link_input::new_link(body, rules).map_err(LinkError::Invalid)?;
         self.make(input, caller.owner()).await
     }
@@ -110,7 +126,11 @@ impl Links {
     ///
     /// # Errors
     /// [`LinkError`]; nothing is half-made.
-    pub async fn make(&self, input: NewLinkInput, owner: Option<&str>) -> Result<Created, LinkError> {
+    pub async fn make(
+        &self,
+        input: NewLinkInput,
+        owner: Option<&str>,
+    ) -> Result<Created, LinkError> {
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
             (None, true) => self.make_or_reuse(&input.fields, owner).await?,
@@ -131,7 +151,10 @@ impl Links {
         let new = new_link(code.clone(), owner, &input.fields);
         if let Inserted::New(link) = self.store.insert(&new, true).await? {
             self.redirector.publish(code, &link.route).await;
-            return Ok(Created { link: *link, reused: false });
+            return Ok(Created {
+                link: *link,
+                reused: false,
+            });
         }
         if input.reuse_existing
             && let Some(link) = self.store.find(code).await?
@@ -142,14 +165,27 @@ impl Links {
         Err(LinkError::Taken)
     }
 
-    async fn make_random(&self, input: &NewLinkInput, owner: Option<&str>) -> Result<Created, LinkError> {
+    async fn make_random(
+        &self,
+        input: &NewLinkInput,
+        owner: Option<&str>,
+    ) -> Result<Created, LinkError> {
         let length = input.code_length.unwrap_or(RANDOM_LENGTH);
         let mut outage = None;
         // Five draws, then five with one character more; a sick shard costs a draw, not the link.
         for attempt in 0..2 * TRIES {
             let code = self.draw(length + attempt / TRIES);
-            match self.store.insert(&new_link(code, owner, &input.fields), false).await {
-                Ok(Inserted::New(link)) => return Ok(Created { link: *link, reused: false }),
+            match self
+                .store
+                .insert(&new_link(code, owner, &input.fields), false)
+                .await
+            {
+                Ok(Inserted::New(link)) => {
+                    return Ok(Created {
+                        link: *link,
+                        reused: false,
+                    });
+                }
                 Ok(Inserted::Taken) => (),
                 Err(error) if error.is_outage() => outage = Some(error),
                 Err(error) => return Err(error.into()),
@@ -171,20 +207,37 @@ impl Links {
         code
     }
 
-    async fn make_or_reuse(&self, fields: &LinkFields, owner: Option<&str>) -> Result<Created, LinkError> {
+    async fn make_or_reuse(
+        &self,
+        fields: &LinkFields,
+        owner: Option<&str>,
+    ) -> Result<Created, LinkError> {
         let found = self.store.reusable(&fields.target, owner).await;
         if let Some(link) = found.into_iter().find(|link| is_equal(link, owner, fields)) {
             return Ok(Created { link, reused: true });
         }
-        let secret = self.store.cluster().map(|row| row.secret.clone()).unwrap_or_default();
+        let secret = self
+            .store
+            .cluster()
+            .map(|row| row.secret.clone())
+            .unwrap_or_default();
         let mut outage = None;
         // Racers derive the same code and so meet in one row, without a place to look it up.
         for attempt in 0..2 * TRIES {
-            let Some(code) = derived(&secret, owner, &fields.target, attempt) else { continue };
-            match self.store.insert(&new_link(code.clone(), owner, fields), true).await {
+            let Some(code) = derived(&secret, owner, &fields.target, attempt) else {
+                continue;
+            };
+            match self
+                .store
+                .insert(&new_link(code.clone(), owner, fields), true)
+                .await
+            {
                 Ok(Inserted::New(link)) => {
                     self.redirector.publish(&code, &link.route).await;
-                    return Ok(Created { link: *link, reused: false });
+                    return Ok(Created {
+                        link: *link,
+                        reused: false,
+                    });
                 }
                 Ok(Inserted::Taken) => {
                     let there = self.store.find(&code).await?;
@@ -206,7 +259,10 @@ impl Links {
         host: Option<&str>,
         caller: &Caller,
     ) -> Vec<Result<Created, LinkError>> {
-        let rules = TargetRules { policy: &self.policy, host };
+        let rules = TargetRules {
+            policy: &self.policy,
+            host,
+        };
         let inputs = items
             .iter()
             .map(|item| link_input::new_link(item, rules).map_err(LinkError::Invalid))
@@ -248,7 +304,10 @@ impl Links {
                 *place = Some(outcome);
             }
         }
-        results.into_iter().map(|result| result.unwrap_or(Err(LinkError::Taken))).collect()
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or(Err(LinkError::Taken)))
+            .collect()
     }
 
     /// One statement for each shard; what did not go in is made one by one.
@@ -260,9 +319,15 @@ impl Links {
         let mut groups: std::collections::BTreeMap<(Option<usize>, bool), Vec<_>> =
             std::collections::BTreeMap::new();
         for item in plain {
-            let place = self.store.owner(Slot::of(item.1.code.as_str())).map(|member| member.place);
+            let place = self
+                .store
+                .owner(Slot::of(item.1.code.as_str()))
+                .map(|member| member.place);
             // Wished codes are announced: somebody may have asked for them before.
-            groups.entry((place, item.2.code.is_some())).or_default().push(item);
+            groups
+                .entry((place, item.2.code.is_some()))
+                .or_default()
+                .push(item);
         }
         let asked = groups.into_iter().map(|((_, announce), group)| async move {
             let mut outcomes = Vec::with_capacity(group.len());
@@ -290,7 +355,11 @@ impl Links {
             }
             outcomes
         });
-        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+        futures_util::future::join_all(asked)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn settle(
@@ -306,7 +375,10 @@ impl Links {
                 if input.code.is_some() {
                     self.redirector.publish(&new.code, &link.route).await;
                 }
-                Ok(Created { link: *link, reused: false })
+                Ok(Created {
+                    link: *link,
+                    reused: false,
+                })
             }
             Inserted::Taken if input.code.is_some() => Err(LinkError::Taken),
             Inserted::Taken => self.make(input, owner).await,
@@ -319,7 +391,11 @@ impl Links {
     /// [`LinkError::NotFound`] or an outage.
     pub async fn find(&self, code: &ShortCode, caller: &Caller) -> Result<Link, LinkError> {
         let link = self.store.find(code).await?.ok_or(LinkError::NotFound)?;
-        if caller.sees(link.owner.as_deref()) { Ok(link) } else { Err(LinkError::NotFound) }
+        if caller.sees(link.owner.as_deref()) {
+            Ok(link)
+        } else {
+            Err(LinkError::NotFound)
+        }
     }
 
     /// The link, whoever asks: for its public pages and statistics.
@@ -348,7 +424,10 @@ impl Links {
             if matches!(link.route.state, LinkState::Deleted | LinkState::Purged) {
                 return Err(LinkError::Gone);
             }
-            let rules = TargetRules { policy: &self.policy, host };
+            let rules = TargetRules {
+                policy: &self.policy,
+                host,
+            };
             let before = LinkFields::of(&link);
             let fields =
                 link_input::patch(body, before.clone(), rules).map_err(LinkError::Invalid)?;
@@ -395,7 +474,12 @@ impl Links {
     }
 
     /// A page of links, newest first, and the slots that did not answer.
-    pub async fn list(&self, mut filter: ListFilter, limit: usize, caller: &Caller) -> (Vec<Link>, Vec<Slot>) {
+    pub async fn list(
+        &self,
+        mut filter: ListFilter,
+        limit: usize,
+        caller: &Caller,
+    ) -> (Vec<Link>, Vec<Slot>) {
         if !caller.may(crate::domain::key::Scope::KeysAdmin) {
             filter.owner = Some(caller.owner().unwrap_or_default().to_owned());
         }
@@ -411,7 +495,11 @@ fn check_version(link: &Link, if_match: Option<i64>) -> Result<(), LinkError> {
 }
 
 fn new_link(code: ShortCode, owner: Option<&str>, fields: &LinkFields) -> NewLink {
-    NewLink { code, owner: owner.map(str::to_owned), fields: fields.clone() }
+    NewLink {
+        code,
+        owner: owner.map(str::to_owned),
+        fields: fields.clone(),
+    }
 }
 
 fn is_equal(link: &Link, owner: Option<&str>, fields: &LinkFields) -> bool {

@@ -92,7 +92,14 @@ impl Redirector {
         runtime: Handle,
     ) -> Arc<Self> {
         let stale = i64::try_from(stale.as_micros()).unwrap_or(i64::MAX);
-        Arc::new(Self { store, near, far, coherence, stale, runtime })
+        Arc::new(Self {
+            store,
+            near,
+            far,
+            coherence,
+            stale,
+            runtime,
+        })
     }
 
     /// The near cache, for those who keep it honest.
@@ -123,7 +130,12 @@ impl Redirector {
     ///
     /// Past 30 s the entry is refreshed behind the answer.
     #[must_use]
-    pub fn near(self: &Arc<Self>, hash: u64, code: &[u8], now: Timestamp) -> Option<Arc<NearEntry>> {
+    pub fn near(
+        self: &Arc<Self>,
+        hash: u64,
+        code: &[u8],
+        now: Timestamp,
+    ) -> Option<Arc<NearEntry>> {
         let entry = self.near.get(hash, code)?;
         let age = entry.age(now);
         if age > self.lifetime(Slot::of_hash(hash), now) {
@@ -136,7 +148,11 @@ impl Redirector {
     }
 
     fn lifetime(&self, slot: Slot, now: Timestamp) -> i64 {
-        if self.coherence.is_silent(slot, now) { SILENT_LIFETIME } else { SOFT }
+        if self.coherence.is_silent(slot, now) {
+            SILENT_LIFETIME
+        } else {
+            SOFT
+        }
     }
 
     fn refresh(self: &Arc<Self>, hash: u64, entry: Arc<NearEntry>) {
@@ -175,12 +191,15 @@ impl Redirector {
         // The load goes on when the visitor hangs up: others may wait for it.
         let (this, code) = (Arc::clone(self), code.clone());
         let fallback = known.clone();
-        let loading = self.runtime.spawn(async move { this.load_once(&code, hash, known).await });
+        let loading = self
+            .runtime
+            .spawn(async move { this.load_once(&code, hash, known).await });
         match tokio::time::timeout(BUDGET, loading).await {
             Ok(Ok(resolved)) => resolved,
-            Ok(Err(_)) | Err(_) => {
-                self.stale_near(fallback, now).map(|entry| Resolved::Entry(entry, Tier::Stale)).ok_or(Unavailable)
-            }
+            Ok(Err(_)) | Err(_) => self
+                .stale_near(fallback, now)
+                .map(|entry| Resolved::Entry(entry, Tier::Stale))
+                .ok_or(Unavailable),
         }
     }
 
@@ -196,10 +215,16 @@ impl Redirector {
             // the claim waits for nothing and takes what there is.
             let now = self.now();
             let first = entry.claim_refresh();
-            if !first && self.stale_near(Some(Arc::clone(&entry)), now).is_some() && !self.shard_is_up(hash) {
+            if !first
+                && self.stale_near(Some(Arc::clone(&entry)), now).is_some()
+                && !self.shard_is_up(hash)
+            {
                 return Ok(Resolved::Entry(entry, Tier::Stale));
             }
-            let fallback = Fallback { near: Some(Arc::clone(&entry)), far: None };
+            let fallback = Fallback {
+                near: Some(Arc::clone(&entry)),
+                far: None,
+            };
             let loaded = self.load(code, hash, fallback, false).await;
             entry.release_refresh();
             if let Ok(Resolved::Entry(fresh, Tier::Far | Tier::Owner)) = &loaded {
@@ -259,7 +284,9 @@ impl Redirector {
                 if took < SLOW_READ && !namespace.is_empty() {
                     self.fill_far(namespace, code, found.clone(), took, now, fallback.far);
                 }
-                let Some(route) = found else { return Ok(Resolved::Unknown) };
+                let Some(route) = found else {
+                    return Ok(Resolved::Unknown);
+                };
                 match NearEntry::new(code.as_str(), route, now.micros()) {
                     Some(entry) => Ok(Resolved::Entry(Arc::new(entry), Tier::Owner)),
                     None => Err(Unavailable), // a target that cannot stand in a header: damage
@@ -281,7 +308,12 @@ impl Redirector {
             }
         };
         let now = self.now();
-        let FarFound::Entry { entry, version, raw } = found else {
+        let FarFound::Entry {
+            entry,
+            version,
+            raw,
+        } = found
+        else {
             telemetry::cache_requests(CacheTier::Far, CacheResult::Miss);
             return FarAnswer::Nothing;
         };
@@ -294,7 +326,9 @@ impl Redirector {
             return FarAnswer::Old(entry, version, raw);
         }
         telemetry::cache_requests(CacheTier::Far, CacheResult::Hit);
-        let Some(route) = entry.route.clone() else { return FarAnswer::Unknown };
+        let Some(route) = entry.route.clone() else {
+            return FarAnswer::Unknown;
+        };
         let Some(near) = NearEntry::new(code.as_str(), route, entry.fetched_at) else {
             return FarAnswer::Nothing;
         };
@@ -327,7 +361,9 @@ impl Redirector {
                 // A restored database says less than the cache: its word counts, if the cache
                 // still holds what was read.
                 Some((_, old_version, raw)) if old_version > version => {
-                    this.far.replace_if_same(&namespace, &code, &raw, version, &entry, ttl).await
+                    this.far
+                        .replace_if_same(&namespace, &code, &raw, version, &entry, ttl)
+                        .await
                 }
                 _ => this.far.put(&namespace, &code, version, &entry, ttl).await,
             };
@@ -343,10 +379,15 @@ impl Redirector {
         let hash = hash(code.as_str().as_bytes());
         let now = self.now();
         self.near.remove(hash);
-        let Some(namespace) = self.store.namespace() else { return false };
+        let Some(namespace) = self.store.namespace() else {
+            return false;
+        };
         let entry = far_entry(Some(route.clone()), Duration::from_millis(1), now);
         let ttl = ttl_of(&entry, now);
-        let written = self.far.put(&namespace, code, route.version, &entry, ttl).await;
+        let written = self
+            .far
+            .put(&namespace, code, route.version, &entry, ttl)
+            .await;
         // Once more: a load that began before the change may have ended in between.
         self.near.remove(hash);
         if written.is_ok() {
@@ -365,10 +406,16 @@ impl Redirector {
         if now.micros() - entry.fetched_at > self.stale {
             return None;
         }
-        let near = Arc::new(NearEntry::new(code.as_str(), entry.route?, entry.fetched_at)?);
+        let near = Arc::new(NearEntry::new(
+            code.as_str(),
+            entry.route?,
+            entry.fetched_at,
+        )?);
         // Kept, so that the next visit finds it without asking anybody; its age stays what it is.
-        self.near.insert(hash(code.as_str().as_bytes()), Arc::clone(&near));
-        self.stale_near(Some(near), now).map(|entry| Resolved::Entry(entry, Tier::Stale))
+        self.near
+            .insert(hash(code.as_str().as_bytes()), Arc::clone(&near));
+        self.stale_near(Some(near), now)
+            .map(|entry| Resolved::Entry(entry, Tier::Stale))
     }
 
     /// An old entry that may be served while its shard is away: not too old, and followable.
@@ -389,7 +436,10 @@ enum FarAnswer {
 
 fn far_entry(route: Option<Route>, took: Duration, now: Timestamp) -> FarEntry {
     let (soft, hard) = if route.is_some() {
-        (rand::rng().random_range(SOFT * 9 / 10..=SOFT * 11 / 10), HARD)
+        (
+            rand::rng().random_range(SOFT * 9 / 10..=SOFT * 11 / 10),
+            HARD,
+        )
     } else {
         (UNKNOWN, UNKNOWN)
     };

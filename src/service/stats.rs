@@ -68,11 +68,25 @@ impl Kind {
 
     /// The totals with the other kinds blanked.
     const fn only(self, totals: ClickTotals) -> ClickTotals {
-        let zero = ClickTotals { human: 0, bot: 0, preview: 0, head: 0 };
+        let zero = ClickTotals {
+            human: 0,
+            bot: 0,
+            preview: 0,
+            head: 0,
+        };
         match self {
-            Self::Human => ClickTotals { human: totals.human, ..zero },
-            Self::Bot => ClickTotals { bot: totals.bot, ..zero },
-            Self::Preview => ClickTotals { preview: totals.preview, ..zero },
+            Self::Human => ClickTotals {
+                human: totals.human,
+                ..zero
+            },
+            Self::Bot => ClickTotals {
+                bot: totals.bot,
+                ..zero
+            },
+            Self::Preview => ClickTotals {
+                preview: totals.preview,
+                ..zero
+            },
             Self::All => totals,
         }
     }
@@ -182,7 +196,13 @@ impl Range {
             return Err(("from", CalendarError::Order));
         }
         // Counts stand in quarters of an hour: the range grows to whole ones.
-        Ok(Self { from: floor_quarter(from), to: ceil_quarter(to), zone, interval, kind })
+        Ok(Self {
+            from: floor_quarter(from),
+            to: ceil_quarter(to),
+            zone,
+            interval,
+            kind,
+        })
     }
 
     fn days(&self) -> std::ops::Range<i32> {
@@ -194,7 +214,11 @@ impl Stats {
     /// Statistics; `kafka`: whether clicks travel through it.
     #[must_use]
     pub fn new(store: Arc<Store>, kafka: bool) -> Self {
-        Self { store, kafka, asked: Mutex::default() }
+        Self {
+            store,
+            kafka,
+            asked: Mutex::default(),
+        }
     }
 
     /// Until when the counts of `slot` are complete; asked at most once a second and shard.
@@ -236,7 +260,9 @@ impl Stats {
             let counts = range.kind.only(*counts);
             add(&mut totals, &counts);
             let at = quarter * crate::domain::time::QUARTER_MICROS;
-            let index = starts.partition_point(|start| start.micros() <= at).saturating_sub(1);
+            let index = starts
+                .partition_point(|start| start.micros() <= at)
+                .saturating_sub(1);
             if let Some(sum) = sums.get_mut(index) {
                 add(sum, &counts);
             }
@@ -277,7 +303,10 @@ impl Stats {
         let rows = shard.values(code, dimension, range.days()).await?;
         let mut values: Vec<Value> = rows
             .into_iter()
-            .map(|(value, totals)| Value { value, clicks: range.kind.of(&totals) })
+            .map(|(value, totals)| Value {
+                value,
+                clicks: range.kind.of(&totals),
+            })
             .filter(|value| value.clicks > 0)
             .collect();
         values.sort_by(|left, right| (right.clicks, &left.value).cmp(&(left.clicks, &right.value)));

@@ -25,7 +25,10 @@ pub struct VisitorKeys {
 
 impl Default for VisitorKeys {
     fn default() -> Self {
-        Self { keys: ArcSwap::default(), own: rand::rng().random() }
+        Self {
+            keys: ArcSwap::default(),
+            own: rand::rng().random(),
+        }
     }
 }
 
@@ -35,8 +38,10 @@ impl VisitorKeys {
     pub fn hash(&self, address: IpAddr, agent: &[u8], at: Timestamp) -> u64 {
         let day = at.day();
         let keys = self.keys.load();
-        let [left, right] =
-            keys.iter().find(|(known, _)| *known == day).map_or(self.own, |(_, key)| *key);
+        let [left, right] = keys
+            .iter()
+            .find(|(known, _)| *known == day)
+            .map_or(self.own, |(_, key)| *key);
         let mut hasher = SipHasher13::new_with_keys(left, right);
         match address {
             IpAddr::V4(address) => hasher.write(&address.octets()),
@@ -53,7 +58,10 @@ impl VisitorKeys {
         let mut keys = Vec::new();
         let mut old = Vec::new();
         for row in store.data_under(PREFIX) {
-            let day: Option<i32> = row.key.strip_prefix(PREFIX).and_then(|day| day.parse().ok());
+            let day: Option<i32> = row
+                .key
+                .strip_prefix(PREFIX)
+                .and_then(|day| day.parse().ok());
             match day {
                 Some(day) if day >= today - 1 => {
                     keys.extend(serde_json::from_str(&row.value).ok().map(|key| (day, key)));
@@ -68,7 +76,11 @@ impl VisitorKeys {
                 let key: [u64; 2] = rand::rng().random();
                 let version = rand::rng().random_range(1..i64::MAX);
                 let value = serde_json::to_string(&key).unwrap_or_default();
-                let row = DataRow { key: format!("{PREFIX}{day}"), version, value };
+                let row = DataRow {
+                    key: format!("{PREFIX}{day}"),
+                    version,
+                    value,
+                };
                 if let Err(error) = store.put_data(&row).await {
                     tracing::debug!(%error, "the next visitor key is not written yet");
                 }

@@ -24,7 +24,11 @@ pub struct Clock {
 impl Default for Clock {
     fn default() -> Self {
         let (start, wall) = (Instant::now(), wall());
-        Self { start, offset: AtomicI64::new(wall), skew: AtomicI64::new(0) }
+        Self {
+            start,
+            offset: AtomicI64::new(wall),
+            skew: AtomicI64::new(0),
+        }
     }
 }
 
@@ -48,8 +52,10 @@ impl Clock {
         let round_trip = asked.elapsed();
         let middle = answer.plus(round_trip / 2).micros();
         let elapsed = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.offset.store(middle.saturating_sub(elapsed), Ordering::Relaxed);
-        self.skew.store(middle.saturating_sub(wall()), Ordering::Relaxed);
+        self.offset
+            .store(middle.saturating_sub(elapsed), Ordering::Relaxed);
+        self.skew
+            .store(middle.saturating_sub(wall()), Ordering::Relaxed);
     }
 
     /// Database minus this machine, microseconds.
@@ -60,6 +66,8 @@ impl Clock {
 }
 
 fn wall() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
 }

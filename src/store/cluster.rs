@@ -88,7 +88,11 @@ impl Store {
             let answer = answer.await;
             (member, identity, answer)
         });
-        let mut view = View { known: vec![], empty: vec![], away: vec![] };
+        let mut view = View {
+            known: vec![],
+            empty: vec![],
+            away: vec![],
+        };
         for (member, identity, answer) in futures_util::future::join_all(looked).await {
             telemetry::shard_up(member.place, matches!(answer, Ok(Ok(_))));
             match (answer, identity) {
@@ -119,24 +123,33 @@ impl Store {
         let mut data: BTreeMap<String, DataRow> = BTreeMap::new();
         for (member, _) in view.known.iter().filter(|(member, _)| member.shard.is_up()) {
             for row in member.shard.data().await? {
-                let newer = data.get(&row.key).is_none_or(|known| known.version < row.version);
+                let newer = data
+                    .get(&row.key)
+                    .is_none_or(|known| known.version < row.version);
                 if newer {
                     data.insert(row.key.clone(), row);
                 }
             }
         }
-        let Some(map) = data.get(SLOT_MAP_KEY).and_then(|row| serde_json::from_str(&row.value).ok())
+        let Some(map) = data
+            .get(SLOT_MAP_KEY)
+            .and_then(|row| serde_json::from_str(&row.value).ok())
         else {
             if self.has_started() {
                 return Ok(Some(Judgement::Started)); // nobody answers now; what is known stays
             }
-            return Ok(Some(Judgement::Waiting("no shard with the slot map answers".to_owned())));
+            return Ok(Some(Judgement::Waiting(
+                "no shard with the slot map answers".to_owned(),
+            )));
         };
         if !data.contains_key(FOUNDED_KEY) {
             return self.finish_founding(view, cluster, &map, &data).await;
         }
-        let names: HashSet<&str> =
-            view.known.iter().map(|(_, row)| row.shard_id.as_str()).collect();
+        let names: HashSet<&str> = view
+            .known
+            .iter()
+            .map(|(_, row)| row.shard_id.as_str())
+            .collect();
         let missing: Vec<&str> = map
             .shards
             .iter()
@@ -144,9 +157,13 @@ impl Store {
             .filter(|id| !names.contains(id) && !map.slots_of(id).is_empty())
             .collect();
         if missing.len() > view.away.len() + view.empty.len() {
-            return Ok(Some(Judgement::Refused(vec![lacks_owner(view, &map, &missing)])));
+            return Ok(Some(Judgement::Refused(vec![lacks_owner(
+                view, &map, &missing,
+            )])));
         }
-        let changed = self.place_empty(view, cluster, &map, &missing, &data).await?;
+        let changed = self
+            .place_empty(view, cluster, &map, &missing, &data)
+            .await?;
         if changed {
             return Ok(None);
         }
@@ -173,14 +190,20 @@ impl Store {
             ))));
         }
         let Some(first) = self.members().first() else {
-            return Ok(Some(Judgement::Refused(vec!["no shard is configured".to_owned()])));
+            return Ok(Some(Judgement::Refused(vec![
+                "no shard is configured".to_owned(),
+            ])));
         };
         let shard = |member: &Member| MapShard {
             id: Uuid::now_v7().simple().to_string(),
             weight: member.weight,
         };
         let map = SlotMap::rendezvous(self.members().iter().map(shard).collect());
-        let id = map.shards.first().map(|shard| shard.id.clone()).unwrap_or_default();
+        let id = map
+            .shards
+            .first()
+            .map(|shard| shard.id.clone())
+            .unwrap_or_default();
         let identity = ClusterRow {
             cluster_id: Uuid::now_v7().simple().to_string(),
             shard_id: id,
@@ -188,7 +211,14 @@ impl Store {
             generation: 1,
             secret: random_secret(&mut rand::rng()),
         };
-        first.shard.found(&identity, &map.slots_of(&identity.shard_id), &[map_row(&map)]).await?;
+        first
+            .shard
+            .found(
+                &identity,
+                &map.slots_of(&identity.shard_id),
+                &[map_row(&map)],
+            )
+            .await?;
         Ok(None)
     }
 
@@ -208,18 +238,26 @@ impl Store {
         }
         let rows: Vec<DataRow> = data.values().cloned().collect();
         for member in &view.empty {
-            let planned = map.shards.get(member.place).filter(|planned| {
-                view.known.iter().all(|(_, row)| row.shard_id != planned.id)
-            });
+            let planned = map
+                .shards
+                .get(member.place)
+                .filter(|planned| view.known.iter().all(|(_, row)| row.shard_id != planned.id));
             let Some(planned) = planned else { continue };
             let identity = ClusterRow {
                 shard_id: planned.id.clone(),
                 ordinal: i32::try_from(member.place).unwrap_or(i32::MAX),
                 ..cluster.clone()
             };
-            member.shard.found(&identity, &map.slots_of(&planned.id), &rows).await?;
+            member
+                .shard
+                .found(&identity, &map.slots_of(&planned.id), &rows)
+                .await?;
         }
-        let founded = DataRow { key: FOUNDED_KEY.to_owned(), version: 1, value: "true".to_owned() };
+        let founded = DataRow {
+            key: FOUNDED_KEY.to_owned(),
+            version: 1,
+            value: "true".to_owned(),
+        };
         for member in self.members() {
             member.shard.put_data(&founded).await?;
         }
@@ -250,13 +288,28 @@ impl Store {
             }
             return Ok(false);
         }
-        let Some(member) = view.empty.first() else { return Ok(false) };
-        let ordinal = view.known.iter().map(|(_, row)| row.ordinal).max().unwrap_or(0) + 1;
+        let Some(member) = view.empty.first() else {
+            return Ok(false);
+        };
+        let ordinal = view
+            .known
+            .iter()
+            .map(|(_, row)| row.ordinal)
+            .max()
+            .unwrap_or(0)
+            + 1;
         let id = Uuid::now_v7().simple().to_string();
         let mut grown = map.clone();
         grown.epoch += 1;
-        grown.shards.push(MapShard { id: id.clone(), weight: member.weight });
-        let identity = ClusterRow { shard_id: id, ordinal, ..cluster.clone() };
+        grown.shards.push(MapShard {
+            id: id.clone(),
+            weight: member.weight,
+        });
+        let identity = ClusterRow {
+            shard_id: id,
+            ordinal,
+            ..cluster.clone()
+        };
         let rows: Vec<DataRow> = data
             .values()
             .filter(|row| row.key != SLOT_MAP_KEY)
@@ -267,26 +320,40 @@ impl Store {
         for (known, _) in view.known.iter().filter(|(known, _)| known.shard.is_up()) {
             known.shard.put_data(&map_row(&grown)).await?;
         }
-        tracing::info!(shard = member.place, "a new shard joined the cluster, without slots yet");
+        tracing::info!(
+            shard = member.place,
+            "a new shard joined the cluster, without slots yet"
+        );
         Ok(true)
     }
 
     fn adopt_map(&self, map: SlotMap) {
         let routing = self.routing.load();
-        if routing.map.as_ref().is_none_or(|known| known.epoch < map.epoch) {
+        if routing
+            .map
+            .as_ref()
+            .is_none_or(|known| known.epoch < map.epoch)
+        {
             let owners = routing.owners.clone();
-            self.routing.store(Arc::new(Routing { owners, map: Some(map) }));
+            self.routing.store(Arc::new(Routing {
+                owners,
+                map: Some(map),
+            }));
         }
     }
 
     /// Reads who owns what from every shard that answers; the map names the others.
     pub async fn read_owners(&self) {
         let routing = self.routing.load_full();
-        let Some(map) = routing.map.clone() else { return };
+        let Some(map) = routing.map.clone() else {
+            return;
+        };
         let mut active: BTreeMap<Slot, (i64, &Member)> = BTreeMap::new();
         let mut answered: HashSet<usize> = HashSet::new();
         for member in self.usable().filter(|member| member.shard.is_up()) {
-            let Ok(rows) = member.shard.slot_owners().await else { continue };
+            let Ok(rows) = member.shard.slot_owners().await else {
+                continue;
+            };
             answered.insert(member.place);
             for row in rows.into_iter().filter(|row| row.active) {
                 let Some((epoch, other)) = active.get(&row.slot).copied() else {
@@ -294,10 +361,17 @@ impl Store {
                     continue;
                 };
                 // A restored backup still believes in its slots: the higher epoch wins.
-                let (winner, loser) =
-                    if row.owner_epoch > epoch { (member, other) } else { (other, member) };
-                tracing::error!(slot = row.slot.number(), kept = winner.place, demoted = loser.place,
-                    "two shards own the slot; the one with the lower epoch is demoted");
+                let (winner, loser) = if row.owner_epoch > epoch {
+                    (member, other)
+                } else {
+                    (other, member)
+                };
+                tracing::error!(
+                    slot = row.slot.number(),
+                    kept = winner.place,
+                    demoted = loser.place,
+                    "two shards own the slot; the one with the lower epoch is demoted"
+                );
                 active.insert(row.slot, (epoch.max(row.owner_epoch), winner));
                 if let Err(error) = loser.shard.demote(row.slot).await {
                     tracing::error!(%error, "the demotion failed and will be tried again");
@@ -307,19 +381,33 @@ impl Store {
         let by_map = |slot: Slot| {
             let id = map.owner(slot)?;
             let member = self.usable().find(|member| {
-                member.identity.load().as_ref().is_some_and(|row| row.shard_id == id)
+                member
+                    .identity
+                    .load()
+                    .as_ref()
+                    .is_some_and(|row| row.shard_id == id)
             })?;
             Some(member.place)
         };
         let known = |slot: Slot| {
             let before = routing.owners.get(slot.index()).copied().flatten();
             // A shard that is away keeps what it had.
-            before.filter(|place| !answered.contains(place)).or_else(|| by_map(slot))
+            before
+                .filter(|place| !answered.contains(place))
+                .or_else(|| by_map(slot))
         };
         let owners = Slot::all()
-            .map(|slot| active.get(&slot).map(|(_, member)| member.place).or_else(|| known(slot)))
+            .map(|slot| {
+                active
+                    .get(&slot)
+                    .map(|(_, member)| member.place)
+                    .or_else(|| known(slot))
+            })
             .collect();
-        self.routing.store(Arc::new(Routing { owners, map: Some(map) }));
+        self.routing.store(Arc::new(Routing {
+            owners,
+            map: Some(map),
+        }));
     }
 
     /// Measures the databases' clock at the first shard that answers.
@@ -343,7 +431,8 @@ impl Store {
 
 impl Member {
     fn wait_for(&self, why: &str) {
-        self.state.store(Arc::new(MemberState::Waiting(why.to_owned())));
+        self.state
+            .store(Arc::new(MemberState::Waiting(why.to_owned())));
     }
 
     fn fail(&self, why: &str) {
@@ -358,15 +447,23 @@ impl Member {
 fn contradictions(view: &View<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let mut ids: BTreeMap<&str, &Member> = BTreeMap::new();
-    let first = view.known.first().map_or("", |(_, row)| row.cluster_id.as_str());
+    let first = view
+        .known
+        .first()
+        .map_or("", |(_, row)| row.cluster_id.as_str());
     for (member, row) in &view.known {
         if row.cluster_id != first {
             let clusters: Vec<String> = view
                 .known
                 .iter()
-                .map(|(member, row)| format!("{} belongs to cluster {}", member.label(), row.cluster_id))
+                .map(|(member, row)| {
+                    format!("{} belongs to cluster {}", member.label(), row.cluster_id)
+                })
                 .collect();
-            found.push(format!("the shards belong to different clusters: {}", clusters.join(", ")));
+            found.push(format!(
+                "the shards belong to different clusters: {}",
+                clusters.join(", ")
+            ));
             return found;
         }
         if let Some(other) = ids.insert(&row.shard_id, member) {
@@ -390,8 +487,10 @@ fn lacks_owner(view: &View<'_>, map: &SlotMap, missing: &[&str]) -> String {
             format!("{} is {} with {slots} slots", member.label(), row.shard_id)
         })
         .collect();
-    let lost: Vec<String> =
-        missing.iter().map(|id| format!("{id} with {} slots", map.slots_of(id).len())).collect();
+    let lost: Vec<String> = missing
+        .iter()
+        .map(|id| format!("{id} with {} slots", map.slots_of(id).len()))
+        .collect();
     format!(
         "the configured shards lack an owner: {} is not among them; there are {}. Add its URL again",
         lost.join(", "),
@@ -401,7 +500,11 @@ fn lacks_owner(view: &View<'_>, map: &SlotMap, missing: &[&str]) -> String {
 
 fn map_row(map: &SlotMap) -> DataRow {
     let value = serde_json::to_string(map).unwrap_or_default();
-    DataRow { key: SLOT_MAP_KEY.to_owned(), version: map.epoch, value }
+    DataRow {
+        key: SLOT_MAP_KEY.to_owned(),
+        version: map.epoch,
+        value,
+    }
 }
 
 /// The innermost cause, for people.

@@ -99,7 +99,11 @@ impl Store {
             })
         };
         Ok(Self {
-            members: shards.iter().enumerate().map(member).collect::<Result<_, String>>()?,
+            members: shards
+                .iter()
+                .enumerate()
+                .map(member)
+                .collect::<Result<_, String>>()?,
             routing: ArcSwap::default(),
             data: ArcSwap::default(),
             clock: Arc::default(),
@@ -139,10 +143,13 @@ impl Store {
     /// `<cluster id>:<generation>`: what the far cache's keys begin with.
     #[must_use]
     pub fn namespace(&self) -> Option<String> {
-        let generation =
-            self.usable().filter_map(|member| member.identity.load_full()).map(|row| row.generation);
+        let generation = self
+            .usable()
+            .filter_map(|member| member.identity.load_full())
+            .map(|row| row.generation);
         let generation = generation.max()?;
-        self.cluster().map(|row| format!("{}:{generation}", row.cluster_id))
+        self.cluster()
+            .map(|row| format!("{}:{generation}", row.cluster_id))
     }
 
     /// The newest slot map.
@@ -154,7 +161,13 @@ impl Store {
     /// The member that answers for `slot`, up or not.
     #[must_use]
     pub fn owner(&self, slot: Slot) -> Option<&Member> {
-        let place = self.routing.load().owners.get(slot.index()).copied().flatten()?;
+        let place = self
+            .routing
+            .load()
+            .owners
+            .get(slot.index())
+            .copied()
+            .flatten()?;
         self.members.get(place).filter(|member| member.takes_part())
     }
 
@@ -183,7 +196,10 @@ impl Store {
     #[must_use]
     pub fn data_under(&self, prefix: &str) -> Vec<DataRow> {
         let data = self.data.load();
-        data.values().filter(|row| row.key.starts_with(prefix)).cloned().collect()
+        data.values()
+            .filter(|row| row.key.starts_with(prefix))
+            .cloned()
+            .collect()
     }
 
     /// Writes a value to every shard that answers; one is enough, the others learn it later.
@@ -225,13 +241,20 @@ impl Store {
         }
         // A key that every shard has dropped is gone; a shard that is away may still hold it.
         if seen.len() == self.members.len() {
-            merged.retain(|key, _| seen.iter().any(|(_, rows)| rows.iter().any(|row| row.key == *key)));
+            merged.retain(|key, _| {
+                seen.iter()
+                    .any(|(_, rows)| rows.iter().any(|row| row.key == *key))
+            });
         }
         for (member, rows) in seen {
-            let has: HashMap<&str, i64> =
-                rows.iter().map(|row| (row.key.as_str(), row.version)).collect();
+            let has: HashMap<&str, i64> = rows
+                .iter()
+                .map(|row| (row.key.as_str(), row.version))
+                .collect();
             for row in merged.values() {
-                let behind = has.get(row.key.as_str()).is_none_or(|version| *version < row.version);
+                let behind = has
+                    .get(row.key.as_str())
+                    .is_none_or(|version| *version < row.version);
                 if behind && let Err(error) = member.shard.put_data(row).await {
                     tracing::warn!(shard = member.place, %error, "cluster data not repaired there");
                 }
@@ -320,7 +343,8 @@ impl Store {
     /// [`StoreError::Refused`], or an outage of its shard.
     pub async fn insert(&self, new: &NewLink, announce: bool) -> Result<Inserted, StoreError> {
         let ask = |shard: Shard| async move { shard.insert(new, announce).await };
-        self.on_owner(Slot::of(new.code.as_str()), "insert", ask).await
+        self.on_owner(Slot::of(new.code.as_str()), "insert", ask)
+            .await
     }
 
     /// Inserts links that one shard owns, all or none; results in order.
@@ -332,9 +356,12 @@ impl Store {
         new: &[NewLink],
         announce: bool,
     ) -> Result<Vec<Inserted>, StoreError> {
-        let Some(first) = new.first() else { return Ok(Vec::new()) };
+        let Some(first) = new.first() else {
+            return Ok(Vec::new());
+        };
         let ask = |shard: Shard| async move { shard.insert_many(new, announce).await };
-        self.on_owner(Slot::of(first.code.as_str()), "insert_many", ask).await
+        self.on_owner(Slot::of(first.code.as_str()), "insert_many", ask)
+            .await
     }
 
     /// Writes `fields` over the link if its version still is `version`.
@@ -367,9 +394,15 @@ impl Store {
 
     /// The caller's active links to exactly this URL, on every shard that answers.
     pub async fn reusable(&self, url: &str, owner: Option<&str>) -> Vec<Link> {
-        let asked = self.usable().map(|member| member.shard.reusable(url, owner));
+        let asked = self
+            .usable()
+            .map(|member| member.shard.reusable(url, owner));
         let answers = futures_util::future::join_all(asked).await;
-        answers.into_iter().filter_map(Result::ok).flatten().collect()
+        answers
+            .into_iter()
+            .filter_map(Result::ok)
+            .flatten()
+            .collect()
     }
 
     /// A page over all shards, newest first, and the slots that did not answer.
@@ -401,7 +434,9 @@ impl Store {
         });
         links.dedup_by(|left, right| left.code == right.code);
         links.truncate(limit);
-        let missing = Slot::all().filter(|slot| seen.get(slot.index()) != Some(&1)).collect();
+        let missing = Slot::all()
+            .filter(|slot| seen.get(slot.index()) != Some(&1))
+            .collect();
         (links, missing)
     }
 
@@ -410,7 +445,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoOwner`].
     pub fn shard_of(&self, slot: Slot) -> Result<&Shard, StoreError> {
-        self.owner(slot).map(|member| &member.shard).ok_or(StoreError::NoOwner(slot))
+        self.owner(slot)
+            .map(|member| &member.shard)
+            .ok_or(StoreError::NoOwner(slot))
     }
 }
 

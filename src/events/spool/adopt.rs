@@ -10,14 +10,19 @@ use crate::events::spool::writer::Spool;
 /// A file of another cluster is renamed to `.foreign`, one that cannot be opened to `.damaged`;
 /// both are told and left to people. Returns how many files were adopted.
 pub fn adopt(spool: &Spool, cluster: &str) -> usize {
-    let Ok(entries) = std::fs::read_dir(spool.folder()) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(spool.folder()) else {
+        return 0;
+    };
     let mut adopted = 0;
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_spool = name.starts_with("spool-") && name.ends_with(".db");
-        if is_spool && !spool.files().iter().any(|file| file.path() == path) && take(spool, &path, cluster) {
+        if is_spool
+            && !spool.files().iter().any(|file| file.path() == path)
+            && take(spool, &path, cluster)
+        {
             adopted += 1;
         }
     }

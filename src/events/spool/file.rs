@@ -84,7 +84,8 @@ impl SpoolFile {
     pub(super) fn create(folder: &Path, producer: Uuid, fsync: bool) -> Result<Self, SpoolError> {
         std::fs::create_dir_all(folder).map_err(SpoolError::Disk)?;
         let path = folder.join(format!("spool-{}.db", Uuid::now_v7()));
-        let lock = lock(&path)?.ok_or_else(|| SpoolError::Disk(std::io::ErrorKind::WouldBlock.into()))?;
+        let lock =
+            lock(&path)?.ok_or_else(|| SpoolError::Disk(std::io::ErrorKind::WouldBlock.into()))?;
         let connection = open(&path, fsync)?;
         connection.execute_batch(SCHEMA)?;
         connection.execute(
@@ -97,17 +98,25 @@ impl SpoolFile {
 
     /// Opens somebody else's file, if nobody holds it. `None`: it is held, or it is none.
     pub(super) fn take(path: &Path) -> Result<Option<Self>, SpoolError> {
-        let Some(lock) = lock(path)? else { return Ok(None) };
+        let Some(lock) = lock(path)? else {
+            return Ok(None);
+        };
         let connection = open(path, false)?;
         connection.execute_batch(SCHEMA)?;
         let producer: Option<String> = connection
-            .query_row("SELECT value FROM meta WHERE key = 'producer'", [], |row| row.get(0))
+            .query_row("SELECT value FROM meta WHERE key = 'producer'", [], |row| {
+                row.get(0)
+            })
             .optional()?;
         let Some(producer) = producer.and_then(|text| Uuid::parse_str(&text).ok()) else {
             return Err(SpoolError::Nameless);
         };
         let acknowledged: Option<String> = connection
-            .query_row("SELECT value FROM meta WHERE key = 'acknowledged'", [], |row| row.get(0))
+            .query_row(
+                "SELECT value FROM meta WHERE key = 'acknowledged'",
+                [],
+                |row| row.get(0),
+            )
             .optional()?;
         let reader = open(path, false)?;
         let file = Self::with(path.to_owned(), producer, connection, reader, lock, true);
@@ -159,7 +168,9 @@ impl SpoolFile {
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -169,12 +180,16 @@ impl SpoolFile {
     /// The cluster that the file was written for, once it was known.
     pub(super) fn cluster(&self) -> Result<Option<String>, SpoolError> {
         let sql = "SELECT value FROM meta WHERE key = 'cluster'";
-        Ok(self.reader().query_row(sql, [], |row| row.get(0)).optional()?)
+        Ok(self
+            .reader()
+            .query_row(sql, [], |row| row.get(0))
+            .optional()?)
     }
 
     /// Writes down for which cluster it is, once.
     pub(super) fn set_cluster(&self, cluster: &str) -> Result<(), SpoolError> {
-        let sql = "INSERT INTO meta (key, value) VALUES ('cluster', ?1) ON CONFLICT (key) DO NOTHING";
+        let sql =
+            "INSERT INTO meta (key, value) VALUES ('cluster', ?1) ON CONFLICT (key) DO NOTHING";
         self.writer().execute(sql, [cluster])?;
         Ok(())
     }
@@ -198,7 +213,11 @@ impl SpoolFile {
             )?;
             for new in rows {
                 row.execute(params![
-                    new.slot.number(), new.first_seq, new.count, new.at, new.payload
+                    new.slot.number(),
+                    new.first_seq,
+                    new.count,
+                    new.at,
+                    new.payload
                 ])?;
             }
         }
@@ -219,9 +238,11 @@ impl SpoolFile {
     /// # Errors
     /// The disk, or damage.
     pub fn rows_with(&self, slot: Slot, from: u64, to: u64) -> Result<Vec<Row>, SpoolError> {
-        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool \
+        self.rows(
+            "SELECT id, slot, first_seq, count, at, payload FROM spool \
              WHERE slot = ?1 AND first_seq <= ?3 AND first_seq + count > ?2 ORDER BY id LIMIT 1000",
-            params![slot.number(), from, to])
+            params![slot.number(), from, to],
+        )
     }
 
     fn rows(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Row>, SpoolError> {
@@ -230,7 +251,9 @@ impl SpoolFile {
         let mut found = statement.query(parameters)?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
-            let Some(slot) = Slot::new(row.get(1)?) else { continue };
+            let Some(slot) = Slot::new(row.get(1)?) else {
+                continue;
+            };
             let payload: Vec<u8> = row.get(5)?;
             bytes += payload.len();
             rows.push(Row {
@@ -253,9 +276,11 @@ impl SpoolFile {
     /// # Errors
     /// The disk, or damage.
     pub fn rows_of(&self, slot: Slot, id: i64, limit: usize) -> Result<Vec<Row>, SpoolError> {
-        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool \
+        self.rows(
+            "SELECT id, slot, first_seq, count, at, payload FROM spool \
              WHERE slot = ?1 AND id >= ?2 ORDER BY id LIMIT ?3",
-            params![slot.number(), id, i64::try_from(limit).unwrap_or(i64::MAX)])
+            params![slot.number(), id, i64::try_from(limit).unwrap_or(i64::MAX)],
+        )
     }
 
     /// Says that the bus has every row up to `id`; written down when the process stops, so that
@@ -277,7 +302,8 @@ impl SpoolFile {
     pub fn remember_acknowledged(&self) -> Result<(), SpoolError> {
         let sql = "INSERT INTO meta (key, value) VALUES ('acknowledged', ?1) \
              ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        self.writer().execute(sql, [self.acknowledged().to_string()])?;
+        self.writer()
+            .execute(sql, [self.acknowledged().to_string()])?;
         Ok(())
     }
 
@@ -287,7 +313,10 @@ impl SpoolFile {
     /// The disk, or damage.
     pub fn oldest(&self) -> Result<Option<Timestamp>, SpoolError> {
         let sql = "SELECT at FROM spool WHERE id > ?1 ORDER BY id LIMIT 1";
-        let at = self.reader().query_row(sql, [self.acknowledged()], |row| row.get(0)).optional()?;
+        let at = self
+            .reader()
+            .query_row(sql, [self.acknowledged()], |row| row.get(0))
+            .optional()?;
         Ok(at.map(Timestamp::from_micros))
     }
 
@@ -296,13 +325,19 @@ impl SpoolFile {
     /// # Errors
     /// The disk, or damage.
     pub fn is_empty(&self) -> Result<bool, SpoolError> {
-        Ok(!self.reader().prepare_cached("SELECT 1 FROM spool LIMIT 1")?.exists([])?)
+        Ok(!self
+            .reader()
+            .prepare_cached("SELECT 1 FROM spool LIMIT 1")?
+            .exists([])?)
     }
 
     /// The clicks of a row, numbered. A damaged row is told and gives none.
     pub fn clicks(&self, row: &Row, agents: &mut AgentTable, clicks: &mut Vec<Click>) {
-        let origin =
-            RowOrigin { producer: self.producer, slot: row.slot, first_seq: row.first_seq };
+        let origin = RowOrigin {
+            producer: self.producer,
+            slot: row.slot,
+            first_seq: row.first_seq,
+        };
         let mut text = |number: u32| self.text(number);
         let before = clicks.len();
         if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
@@ -356,7 +391,11 @@ impl SpoolFile {
 
     /// Moves the WAL into the file and syncs it; with `truncate`, shrinks the WAL.
     pub(super) fn checkpoint(&self, truncate: bool) {
-        let sql = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        let sql = if truncate {
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        } else {
+            "PRAGMA wal_checkpoint(PASSIVE)"
+        };
         let reader = self.reader();
         if let Err(error) = reader.query_row(sql, [], |_| Ok(())) {
             tracing::warn!(%error, "the spool's checkpoint failed and will be tried again");

@@ -105,12 +105,18 @@ impl Spool {
     /// Every file that this process ships: its own, and adopted ones.
     #[must_use]
     pub fn files(&self) -> Vec<Arc<SpoolFile>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Takes a file in that was adopted.
     pub fn add(&self, file: SpoolFile) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(file));
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::new(file));
     }
 
     /// Lets go of a closed and empty file and deletes it.
@@ -142,7 +148,10 @@ impl Spool {
     }
 
     fn cluster(&self) -> Option<String> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cluster
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until the drain of `ticket` is committed; `false` if its clicks were lost.
@@ -172,7 +181,9 @@ impl Spool {
     /// Where the system gives no thread.
     pub fn start(self: &Arc<Self>, queue: Arc<Queue>) -> std::io::Result<thread::JoinHandle<()>> {
         let spool = Arc::clone(self);
-        thread::Builder::new().name("checkpoint".to_owned()).spawn(move || spool.checkpoints())?;
+        thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || spool.checkpoints())?;
         let spool = Arc::clone(self);
         thread::Builder::new()
             .name("spool".to_owned())
@@ -342,9 +353,10 @@ impl Writer {
         let share = self.spool.options.bytes / 2 / u64::from(SLOTS);
         let mut new = Vec::new();
         for slot in Slot::all() {
-            let (Some((count, at)), Some(payload)) =
-                (rows.get(slot.index()).copied(), self.payloads.get(slot.index()))
-            else {
+            let (Some((count, at)), Some(payload)) = (
+                rows.get(slot.index()).copied(),
+                self.payloads.get(slot.index()),
+            ) else {
                 continue;
             };
             if count == 0 {
@@ -357,7 +369,13 @@ impl Writer {
                 continue;
             }
             let first_seq = self.next_seq.get(slot.index()).copied().unwrap_or(1);
-            new.push(NewRow { slot, first_seq, count, at, payload });
+            new.push(NewRow {
+                slot,
+                first_seq,
+                count,
+                at,
+                payload,
+            });
         }
         file.append(&texts, &new)?;
         // Only now: numbers of a failed transaction are given again.
@@ -374,7 +392,9 @@ impl Writer {
 
     fn mark_failed(&self) {
         let round = self.round;
-        self.spool.reports.send_modify(|report| report.failed.push(round));
+        self.spool
+            .reports
+            .send_modify(|report| report.failed.push(round));
     }
 
     fn encode(&mut self, lane: usize, click: &Record, rows: &mut [(u64, i64); SLOTS as usize]) {
@@ -432,7 +452,11 @@ impl Writer {
             file.close();
         }
         let options = &self.spool.options;
-        let file = Arc::new(SpoolFile::create(&options.folder, self.spool.producer, options.fsync)?);
+        let file = Arc::new(SpoolFile::create(
+            &options.folder,
+            self.spool.producer,
+            options.fsync,
+        )?);
         self.next_text = EMPTY + 1;
         let mut texts = vec![(OTHER, "other".into()), (EMPTY, "".into())];
         for lane in 0..self.named.len() {
@@ -445,7 +469,11 @@ impl Writer {
         if let Some(cluster) = self.spool.cluster() {
             file.set_cluster(&cluster)?;
         }
-        let mut files = self.spool.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self
+            .spool
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         files.push(Arc::clone(&file));
         self.file = Some(Arc::clone(&file));
         Ok(file)
@@ -453,7 +481,10 @@ impl Writer {
 
     /// Once a second: how much the files hold, and whether that is too much.
     fn measure(&mut self) {
-        if self.measured.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+        if self
+            .measured
+            .is_some_and(|at| at.elapsed() < Duration::from_secs(1))
+        {
             return;
         }
         self.measured = Some(Instant::now());
@@ -464,7 +495,10 @@ impl Writer {
         if full != self.spool.is_full() {
             self.spool.reports.send_modify(|report| report.full = full);
             if full {
-                tracing::error!(bytes, "the spool is full: clicks are lost until it is shipped");
+                tracing::error!(
+                    bytes,
+                    "the spool is full: clicks are lost until it is shipped"
+                );
             }
         }
     }

@@ -1,0 +1,350 @@
+//! The composition root: reads the configuration and builds the seams.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use tokio::runtime::Handle;
+
+use crate::cache::far::FarCache;
+use crate::cache::near::NearCache;
+use crate::config::Ack;
+use crate::config::Config;
+use crate::config::ShardUrl;
+use crate::domain::agent::AgentTable;
+use crate::domain::key::ApiKey;
+use crate::domain::key::Scope;
+use crate::domain::target::TargetPolicy;
+use crate::domain::target::without_port;
+use crate::events::kafka::Kafka;
+use crate::events::queue::Queue;
+use crate::events::spool::Spool;
+use crate::events::spool::SpoolOptions;
+use crate::http::AppState;
+use crate::http::Health;
+use crate::http::Settings;
+use crate::http::render::Pages;
+use crate::service::coherence::Coherence;
+use crate::service::keys::Keys;
+use crate::service::limits::Limit;
+use crate::service::links::Links;
+use crate::service::redirect::Redirector;
+use crate::service::stats::Stats;
+use crate::store::Judgement;
+use crate::store::Store;
+use crate::store::shard::Shard;
+use crate::telemetry;
+use crate::telemetry::Metrics;
+use crate::telemetry::Stripes;
+
+/// Why nothing can be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration, or what the shards say about it.
+    #[error("{0}")]
+    Configuration(String),
+    /// A dependency that the command needs does not answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something of ours is broken.
+    #[error("{0}")]
+    Bug(String),
+}
+
+/// Everything that `serve` runs on.
+#[derive(Debug)]
+pub struct Service {
+    /// What the handlers share.
+    pub state: Arc<AppState>,
+    /// What keeps caches honest.
+    pub coherence: Arc<Coherence>,
+    /// The bus, where there is one.
+    pub kafka: Option<Kafka>,
+    /// Parsed user agents, shared by the loops.
+    pub agents: Arc<Mutex<AgentTable>>,
+    /// Workers of the public port.
+    pub workers: usize,
+}
+
+/// The shards of a configuration; nothing is opened yet.
+///
+/// # Errors
+/// [`BuildError::Configuration`].
+pub fn store(config: &Config) -> Result<Arc<Store>, BuildError> {
+    Store::new(&config.shards)
+        .map(Arc::new)
+        .map_err(BuildError::Configuration)
+}
+
+/// The shards, judged, as a command needs them that does its work and ends.
+///
+/// # Errors
+/// [`BuildError`]: refused, or no shard usable.
+pub async fn started_store(config: &Config) -> Result<Arc<Store>, BuildError> {
+    let store = store(config)?;
+    match store.judge().await {
+        Judgement::Started => (),
+        Judgement::Waiting(why) => return Err(BuildError::Unreachable(why)),
+        Judgement::Refused(reasons) => return Err(BuildError::Configuration(reasons.join("\n"))),
+    }
+    store.measure_clock().await;
+    Ok(store)
+}
+
+/// The redirector over a store, with the caches of the configuration.
+///
+/// # Errors
+/// [`BuildError::Configuration`] where Redis' URL is wrong.
+pub fn redirector(
+    config: &Config,
+    store: &Arc<Store>,
+    coherence: &Arc<Coherence>,
+) -> Result<Arc<Redirector>, BuildError> {
+    let far = match &config.cache.redis {
+        None => FarCache::None,
+        Some(url) => FarCache::redis(url.expose())
+            .map_err(|error| BuildError::Configuration(format!("cache.redis_url: {error}")))?,
+    };
+    Ok(Redirector::new(
+        Arc::clone(store),
+        NearCache::new(config.cache.near_bytes),
+        far,
+        Arc::clone(coherence),
+        config.cache.stale,
+        Handle::current(),
+    ))
+}
+
+/// The use cases of links, as the API and `seed` share them.
+#[must_use]
+pub fn links(config: &Config, store: &Arc<Store>, redirector: &Arc<Redirector>) -> Links {
+    let own = config
+        .http
+        .public_url
+        .as_ref()
+        .map(|url| without_port(url.host_header()).to_owned());
+    let policy = TargetPolicy::new(own, config.links.allow_private_targets);
+    Links::new(Arc::clone(store), Arc::clone(redirector), policy)
+}
+
+/// The bus of the configuration, if there is one.
+#[must_use]
+pub fn kafka(config: &Config) -> Option<Kafka> {
+    let brokers = &config.events.kafka_brokers;
+    (!brokers.is_empty()).then(|| Kafka::new(brokers.clone(), config.events.topic.clone()))
+}
+
+/// Everything that `serve` runs on, over shards that were judged or not.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn service(
+    config: &Config,
+    store: Arc<Store>,
+    metrics: Metrics,
+) -> Result<Service, BuildError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let workers = config
+        .http
+        .workers
+        .map_or(cores, std::num::NonZeroUsize::get);
+    let coherence: Arc<Coherence> = Arc::default();
+    let redirector = redirector(config, &store, &coherence)?;
+    let stripes = Arc::new(Stripes::new(workers));
+    metrics.attach(Arc::clone(&stripes));
+    let spool = Spool::new(SpoolOptions {
+        folder: config.data_dir.clone(),
+        drain: config.events.drain,
+        fsync: config.events.fsync,
+        bytes: config.events.spool_bytes,
+    });
+    let kafka = kafka(config);
+    let health: Arc<Health> = Arc::default();
+    let admin_key = config
+        .auth
+        .admin_key
+        .as_ref()
+        .map(crate::config::Secret::expose);
+    let state = AppState {
+        links: links(config, &store, &redirector),
+        stats: Stats::new(Arc::clone(&store), kafka.is_some()),
+        keys: Keys::new(Arc::clone(&store), admin_key),
+        creations: Limit::per_minute(config.limits.anonymous_creates_per_minute),
+        misses: Limit::per_minute(config.limits.misses_per_minute),
+        queue: Arc::new(Queue::new(workers)),
+        spool,
+        visitors: Arc::default(),
+        stripes,
+        metrics,
+        health,
+        pages: Pages::new().map_err(|error| BuildError::Bug(format!("a template: {error}")))?,
+        settings: settings(config),
+        kafka: kafka.is_some(),
+        redirector,
+        store,
+    };
+    Ok(Service {
+        state: Arc::new(state),
+        coherence,
+        kafka,
+        agents: Arc::default(),
+        workers,
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    let url = config.http.public_url.as_ref();
+    Settings {
+        public_url: url.map(|url| url.as_str().to_owned()),
+        public_host: url.map(|url| url.host_header().to_owned()),
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        expose_metrics: config.http.expose_metrics,
+        anonymous_create: config.auth.anonymous_create,
+        public_stats: config.auth.public_stats,
+        permanent_max_age: config.links.permanent_max_age,
+        wait_for_spool: config.events.ack == Ack::Spooled,
+    }
+}
+
+/// Makes the first admin key, unless the cluster has keys or one is given from outside; answers
+/// where it lies.
+///
+/// The file is written before the key is inserted: a key that nobody can read would be worse than
+/// a file that nobody needs. Of several processes that do so at once, the first key stays.
+///
+/// # Errors
+/// Where the file or the key cannot be written.
+pub async fn first_admin_key(
+    config: &Config,
+    store: &Arc<Store>,
+) -> Result<Option<PathBuf>, String> {
+    let keys = Keys::new(Arc::clone(store), None);
+    if config.auth.admin_key.is_some() || !keys.is_empty() {
+        return Ok(None);
+    }
+    let path = config.data_dir.join("admin-key");
+    let now = store.clock().now();
+    let (mut key, mut text) = ApiKey::generate(
+        &mut rand::rng(),
+        "admin".to_owned(),
+        Scope::ALL.to_vec(),
+        now,
+        None,
+    );
+    if let Ok(known) = std::fs::read_to_string(&path)
+        && let Some((id, secret)) = crate::domain::key::split(known.trim())
+    {
+        // A start that ended between file and insert: its key is taken up again.
+        key.id = id.to_owned();
+        key.digest = crate::domain::key::digest(secret);
+        text = known.trim().to_owned();
+    }
+    write_private(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
+    keys.insert(&key).await.map_err(|error| error.to_string())?;
+    store.refresh_data().await;
+    let first = keys
+        .list()
+        .into_iter()
+        .rfind(|other| other.owner == "admin" && !other.revoked);
+    if first.is_some_and(|first| first.id != key.id) {
+        keys.revoke(&key.id)
+            .await
+            .map_err(|error| error.to_string())?;
+        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        return Ok(None);
+    }
+    Ok(Some(path))
+}
+
+/// Writes a file that only its owner may read, under its name at once and whole.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(draft, path)
+}
+
+/// Shard files in the data folder that hold links and that the configuration does not name: links
+/// that nobody serves.
+pub async fn unnamed_shards(config: &Config) -> Vec<(PathBuf, i64)> {
+    let Ok(entries) = std::fs::read_dir(&config.data_dir) else {
+        return Vec::new();
+    };
+    let named: Vec<PathBuf> = config
+        .shards
+        .iter()
+        .filter_map(|shard| match &shard.url {
+            ShardUrl::Sqlite(path) => path.canonicalize().ok(),
+            ShardUrl::Postgres(_) => None,
+        })
+        .collect();
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_shard = name.starts_with("shard-") && name.ends_with(".db");
+        if is_shard && path.canonicalize().is_ok_and(|path| !named.contains(&path)) {
+            let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
+                continue;
+            };
+            if shard.connect().await.is_ok()
+                && let Ok(links) = shard.count_links().await
+                && links > 0
+            {
+                found.push((path, links));
+            }
+        }
+    }
+    found
+}
+
+/// Which dependencies the configuration names, in one line for people.
+#[must_use]
+pub fn shape(config: &Config) -> String {
+    let files = config
+        .shards
+        .iter()
+        .filter(|shard| matches!(shard.url, ShardUrl::Sqlite(_)))
+        .count();
+    let servers = config.shards.len() - files;
+    let mut parts = Vec::new();
+    if files > 0 {
+        parts.push(format!(
+            "{files} SQLite shard{}",
+            if files == 1 { "" } else { "s" }
+        ));
+    }
+    if servers > 0 {
+        parts.push(format!(
+            "{servers} PostgreSQL shard{}",
+            if servers == 1 { "" } else { "s" }
+        ));
+    }
+    if config.cache.redis.is_some() {
+        parts.push("Redis".to_owned());
+    }
+    if !config.events.kafka_brokers.is_empty() {
+        parts.push("Kafka".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// Counting begins: call once, before anything is counted.
+#[must_use]
+pub fn metrics() -> Metrics {
+    telemetry::install()
+}

@@ -1,0 +1,66 @@
+//! The only module that prints: results to stdout, everything else to stderr.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module exists to print"
+)]
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use serde_json::Value;
+
+use crate::commands::Failure;
+
+/// A line of a result.
+pub fn line(text: &str) {
+    println!("{text}");
+}
+
+/// A result as JSON.
+pub fn json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// A line for people, beside the result.
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// What went wrong, unless it was explained already.
+pub fn failed(failure: &Failure) {
+    let text = failure.to_string();
+    if !text.is_empty() {
+        eprintln!("urlshort: {text}");
+    }
+}
+
+/// What `serve` says once it listens.
+pub fn serving(address: &str, admin: &str, data: &Path, shape: &str) {
+    println!("urlshort listens on {address}");
+    println!("  data        {}", data.display());
+    println!("  shape       {shape}");
+    println!("  metrics     {admin}");
+}
+
+/// Where the first admin key lies.
+pub fn admin_key(path: &Path) {
+    println!("  admin key   {} (made now; keep it safe)", path.display());
+}
+
+/// A progress bar on stderr; hidden where that is no terminal, or `quiet`.
+#[must_use]
+pub fn progress(total: u64, what: &str, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    let look = format!("{{bar:40}} {{human_pos}}/{{human_len}} {what} {{per_sec}} {{eta}}");
+    if let Ok(style) = ProgressStyle::with_template(&look) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,352 @@
+//! `serve`: redirects, API and pages; with the local bus also the rollup.
+
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::app::Service;
+use crate::commands::Failure;
+use crate::commands::report;
+use crate::config::Config;
+use crate::http;
+use crate::http::AppState;
+use crate::pipeline::feed;
+use crate::pipeline::feed::Feed;
+use crate::pipeline::heartbeat;
+use crate::pipeline::heartbeat::Heart;
+use crate::pipeline::rollup;
+use crate::pipeline::rollup::Rollup;
+use crate::pipeline::ship;
+use crate::pipeline::ship::Shipper;
+use crate::pipeline::supervise;
+use crate::pipeline::upkeep;
+use crate::pipeline::upkeep::Upkeep;
+use crate::shutdown;
+use crate::store::Judgement;
+
+/// The loops of the process, and what they share.
+struct Loops {
+    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    failed: CancellationToken,
+    started: CancellationToken,
+    heart: Arc<Heart>,
+    rollup: Option<Rollup>,
+    shipper: Option<Shipper>,
+}
+
+/// Runs until a signal; a second one ends the process at once.
+///
+/// # Errors
+/// [`Failure`], before it listens or when a loop fails.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let metrics = app::metrics();
+    let store = app::store(&config)?;
+    match store.judge().await {
+        Judgement::Started => store.measure_clock().await,
+        Judgement::Waiting(why) => tracing::warn!("{why}"),
+        Judgement::Refused(reasons) => return Err(Failure::Configuration(reasons.join("\n"))),
+    }
+    let public = bind(config.http.listen, "http.listen")?;
+    let admin = bind(config.admin.listen, "admin.listen")?;
+    let service = app::service(&config, store, metrics)?;
+    let writer = service
+        .state
+        .spool
+        .start(Arc::clone(&service.state.queue))
+        .map_err(|error| Failure::Bug(format!("no thread for the spool: {error}")))?;
+    let signals = shutdown::listen();
+    let loops = start_loops(&service);
+    let state = Arc::clone(&service.state);
+    let stopping = stop_accepting(&config, &signals.token, &loops.failed, &state);
+    let server = http::public(public, Arc::clone(&state), service.workers, stopping)
+        .map_err(|error| Failure::Failed(format!("http.listen: {error}")))?;
+    let admin_stop = CancellationToken::new();
+    let probes = http::admin(
+        admin,
+        Some(Arc::clone(&state)),
+        state.metrics.clone(),
+        admin_stop.clone().cancelled_owned(),
+    )
+    .map_err(|error| Failure::Failed(format!("admin.listen: {error}")))?;
+    let admin_address = probes.address;
+    tokio::spawn(probes.server);
+    report::serving(
+        &format!("http://{}", server.address),
+        &format!("http://{admin_address}/metrics"),
+        &config.data_dir,
+        &app::shape(&config),
+    );
+    let first = tokio::spawn(after_start(
+        config.clone(),
+        Arc::clone(&state),
+        loops.started.clone(),
+    ));
+    let served = server.server.await;
+    first.abort();
+    tracing::info!("no more requests; the queue goes to the spool");
+    let clean = finish(&config, &state, loops, writer).await;
+    admin_stop.cancel();
+    served.map_err(|error| Failure::Failed(format!("the server ended: {error}")))?;
+    clean
+}
+
+/// Binds a port; a busy one is told with its key.
+pub(super) fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        Failure::Configuration(format!(
+            "{key}: cannot listen on {address}: {error}; choose another port"
+        ))
+    })?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| Failure::Failed(format!("{key}: {error}")))?;
+    Ok(listener)
+}
+
+/// Ends when the server is to stop accepting: not ready first, then a short wait.
+fn stop_accepting(
+    config: &Config,
+    signal: &CancellationToken,
+    failed: &CancellationToken,
+    state: &Arc<AppState>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (signal, failed) = (signal.clone(), failed.clone());
+    let (state, delay) = (Arc::clone(state), config.stop.delay);
+    async move {
+        tokio::select! {
+            () = signal.cancelled() => (),
+            () = failed.cancelled() => (),
+        }
+        tracing::info!("stopping: not ready any more");
+        state.health.drain();
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// What needs the shards: once they are known, however late that is.
+async fn after_start(config: Config, state: Arc<AppState>, started: CancellationToken) {
+    started.cancelled().await;
+    if let Some(cluster) = state.store.cluster() {
+        state.spool.set_cluster(&cluster.cluster_id);
+    }
+    state.store.refresh_data().await;
+    match app::first_admin_key(&config, &state.store).await {
+        Ok(Some(path)) => report::admin_key(&path),
+        Ok(None) => (),
+        Err(why) => tracing::error!(
+            why,
+            "the first admin key was not made; run `urlshort keys create`"
+        ),
+    }
+    for (path, links) in app::unnamed_shards(&config).await {
+        let message = format!(
+            "{} holds {links} links and the configuration does not name it: add it to [[shards]], \
+             or move it out of the data folder",
+            path.display()
+        );
+        state.health.warn("shards:unnamed", &message);
+    }
+}
+
+fn start_loops(service: &Service) -> Loops {
+    let state = &service.state;
+    let (stop, failed, started) = (
+        CancellationToken::new(),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
+    let heart = Arc::new(Heart::new(
+        Arc::clone(&state.store),
+        Arc::clone(&state.spool),
+    ));
+    let mut tasks = Vec::new();
+    let mut start = |name, body: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        tasks.push(supervise(name, stop.clone(), failed.clone(), body));
+    };
+    let upkeep = Upkeep {
+        store: Arc::clone(&state.store),
+        visitors: Some(Arc::clone(&state.visitors)),
+        coherence: Arc::clone(&service.coherence),
+        redirector: Some(Arc::clone(&state.redirector)),
+        metrics: state.metrics.clone(),
+    };
+    start(
+        "upkeep",
+        Box::pin(upkeep::run(upkeep, started.clone(), stop.clone())),
+    );
+    start(
+        "heartbeat",
+        Box::pin(heartbeat::run(Arc::clone(&heart), stop.clone())),
+    );
+    let feed = Feed {
+        store: Arc::clone(&state.store),
+        redirector: Arc::clone(&state.redirector),
+        coherence: Arc::clone(&service.coherence),
+    };
+    for member in state.store.members() {
+        start(
+            "feed",
+            Box::pin(feed::follow(feed.clone(), member.place, stop.clone())),
+        );
+    }
+    let (mut rollup, mut shipper) = (None, None);
+    if let Some(kafka) = &service.kafka {
+        let ship = Shipper {
+            store: Arc::clone(&state.store),
+            spool: Arc::clone(&state.spool),
+            kafka: kafka.clone(),
+            agents: Arc::clone(&service.agents),
+            heart: Arc::clone(&heart),
+        };
+        start("ship", Box::pin(ship::run(ship.clone(), stop.clone())));
+        start(
+            "topic",
+            Box::pin(watch_topic(kafka.clone(), Arc::clone(state), stop.clone())),
+        );
+        shipper = Some(ship);
+    } else {
+        let local = Rollup {
+            store: Arc::clone(&state.store),
+            spool: Arc::clone(&state.spool),
+            agents: Arc::clone(&service.agents),
+            heart: Arc::clone(&heart),
+        };
+        for member in state.store.members() {
+            start(
+                "rollup",
+                Box::pin(rollup::run(local.clone(), member.place, stop.clone())),
+            );
+        }
+        rollup = Some(local);
+    }
+    Loops {
+        tasks,
+        stop,
+        failed,
+        started,
+        heart,
+        rollup,
+        shipper,
+    }
+}
+
+/// Makes the topic, and says when it is away or wrong.
+async fn watch_topic(
+    kafka: crate::events::kafka::Kafka,
+    state: Arc<AppState>,
+    stop: CancellationToken,
+) {
+    let mut said = String::new();
+    loop {
+        let checked = kafka.check_topic().await;
+        state.health.set_kafka_up(checked.is_ok());
+        let word = checked
+            .err()
+            .map_or_else(String::new, |error| error.to_string());
+        if word != said {
+            if word.is_empty() {
+                tracing::info!("the bus answers");
+            } else {
+                tracing::error!(
+                    why = word,
+                    "the bus cannot be used; clicks wait in the spool"
+                );
+            }
+            said = word;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(2)) => (),
+        }
+    }
+}
+
+/// The queue is durable in the spool, then what can be counted or shipped in time is.
+async fn finish(
+    config: &Config,
+    state: &Arc<AppState>,
+    loops: Loops,
+    writer: std::thread::JoinHandle<()>,
+) -> Result<(), Failure> {
+    state.queue.close();
+    state.spool.stop();
+    let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+    if !matches!(joined, Ok(Ok(()))) {
+        tracing::error!("the spool's writer ended badly");
+    }
+    loops.stop.cancel();
+    let patience = Duration::from_secs(12);
+    if tokio::time::timeout(patience, futures_util::future::join_all(loops.tasks))
+        .await
+        .is_err()
+    {
+        tracing::warn!("a loop did not end within 12 s");
+    }
+    let deadline = tokio::time::Instant::now() + config.stop.ship;
+    let done = match (&loops.rollup, &loops.shipper) {
+        (Some(local), _) => drain_local(local, deadline).await,
+        (None, Some(shipper)) => ship::drain(shipper, deadline).await,
+        (None, None) => true,
+    };
+    let shipped = loops.shipper.is_some();
+    let spool = Arc::clone(&state.spool);
+    let closed = tokio::task::spawn_blocking(move || close_files(&spool, shipped)).await;
+    let last = tokio::time::timeout(Duration::from_secs(3), loops.heart.beat(true)).await;
+    if last.is_err() {
+        tracing::debug!("no shard took the last sign of life in time");
+    }
+    let left = closed.unwrap_or(0);
+    if done && left == 0 {
+        tracing::info!("stopped; every click is counted or handed over");
+    } else {
+        tracing::warn!(
+            bytes = left,
+            path = %config.data_dir.display(),
+            "stopped; clicks are left in the spool, whoever starts here next takes them over"
+        );
+    }
+    state.redirector.far_cache().close().await;
+    if loops.failed.is_cancelled() {
+        return Err(Failure::Bug(
+            "a loop of the process failed; see the log".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+async fn drain_local(local: &Rollup, deadline: tokio::time::Instant) -> bool {
+    let mut done = true;
+    for member in local.store.members() {
+        let mut cursors = std::collections::HashMap::new();
+        let flushed = rollup::flush(local, member.place, &mut cursors);
+        done &= matches!(tokio::time::timeout_at(deadline, flushed).await, Ok(Ok(_)));
+    }
+    done
+}
+
+/// Deletes files that hold nothing any more; answers the bytes of the others.
+fn close_files(spool: &crate::events::spool::Spool, shipped: bool) -> u64 {
+    let mut left = 0;
+    for file in spool.files() {
+        let empty = file.is_empty().unwrap_or(false);
+        let held = file.oldest().map_or(true, |oldest| oldest.is_some());
+        if empty {
+            spool.discard(&file);
+        } else if shipped && !held {
+            // The bus has it all; the rows stay for a while, so that a gap can be shipped again.
+            if let Err(error) = file.remember_acknowledged() {
+                tracing::debug!(%error, "whoever adopts the spool ships it again");
+            }
+        } else {
+            left += file.bytes();
+        }
+    }
+    left
+}
