@@ -44,13 +44,16 @@ pub fn init(level: &str, style: LogStyle) {
     started.ok();
 }
 
+/// Libraries that call errors what we expect and handle: their silence is our log's clarity.
+const QUIET: &str = "rskafka=off,fred=off";
+
 /// The libraries speak from `warn` on: their `info` is about themselves, and their `debug` would
 /// bury ours.
 fn directives(level: &str) -> String {
     match level {
-        "off" | "error" | "warn" => level.to_owned(),
-        "trace" | "debug" => format!("warn,urlshort={level}"),
-        _ => "warn,urlshort=info".to_owned(),
+        "off" | "error" | "warn" => format!("{level},{QUIET}"),
+        "trace" | "debug" => format!("warn,urlshort={level},{QUIET}"),
+        _ => format!("warn,urlshort=info,{QUIET}"),
     }
 }
 
@@ -66,12 +69,12 @@ mod tests {
 
     #[test]
     fn libraries_are_heard_from_warnings_on() {
-        check("off", "off");
-        check("error", "error");
-        check("warn", "warn");
-        check("info", "warn,urlshort=info");
-        check("trace", "warn,urlshort=trace");
-        check("nonsense", "warn,urlshort=info");
+        check("off", "off,rskafka=off,fred=off");
+        check("error", "error,rskafka=off,fred=off");
+        check("warn", "warn,rskafka=off,fred=off");
+        check("info", "warn,urlshort=info,rskafka=off,fred=off");
+        check("trace", "warn,urlshort=trace,rskafka=off,fred=off");
+        check("nonsense", "warn,urlshort=info,rskafka=off,fred=off");
     }
 
     #[test]
