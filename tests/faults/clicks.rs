@@ -66,14 +66,12 @@ fn with_queued_clicks_a_kill_costs_at_most_the_last_drain() {
     let visitors = visit(&codes, door.asks());
     let mut lost = 0;
     for _ in 0..3 {
-        visitors.wait_for(1_000);
+        visitors.wait_for(3_000);
         let moment = Instant::now();
         serve.kill();
         // 5 ms between drains, and what a busy machine adds to that.
-        lost += visitors.shortly_before(
-            moment + Duration::from_millis(5),
-            Duration::from_millis(105),
-        );
+        let span = Duration::from_millis(40);
+        lost += visitors.shortly_before(moment + Duration::from_millis(5), span);
         serve = process::serve(&folder.0, &Environment::default());
         serve.ready();
         door.set(serve.address);
