@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
+use foldhash::quality::RandomState;
 use woothee::parser::Parser;
 
 use crate::domain::click::ClickKind;
@@ -27,8 +28,8 @@ pub struct Agent {
 pub struct AgentTable {
     parser: Parser,
     words: AhoCorasick,
-    parsed: HashMap<Box<str>, Arc<Agent>>,
-    strings: HashSet<Arc<str>>,
+    parsed: HashMap<Box<str>, Arc<Agent>, RandomState>,
+    strings: HashSet<Arc<str>, RandomState>,
 }
 
 impl std::fmt::Debug for AgentTable {
@@ -211,8 +212,8 @@ impl AgentTable {
         Self {
             parser: Parser::new(),
             words,
-            parsed: HashMap::new(),
-            strings: HashSet::new(),
+            parsed: HashMap::default(),
+            strings: HashSet::default(),
         }
     }
 

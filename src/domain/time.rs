@@ -77,6 +77,12 @@ impl Timestamp {
         i32::try_from(self.0.div_euclid(86_400_000_000)).unwrap_or(i32::MAX)
     }
 
+    /// The beginning of a quarter of an hour since 1970.
+    #[must_use]
+    pub const fn from_quarter(quarter: i64) -> Self {
+        Self(quarter.saturating_mul(QUARTER_MICROS))
+    }
+
     /// The quarters of an hour since 1970.
     #[must_use]
     pub const fn quarter(self) -> i64 {

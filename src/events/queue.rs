@@ -12,6 +12,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use foldhash::quality::RandomState;
+
 use crate::domain::click::Hit;
 use crate::domain::click::Trigger;
 use crate::domain::code::MAX_LENGTH;
@@ -107,7 +109,7 @@ struct Filling {
 /// Texts by number; numbers from 2 on are given out.
 #[derive(Debug, Default)]
 struct Texts {
-    numbers: HashMap<Box<str>, u32>,
+    numbers: HashMap<Box<str>, u32, RandomState>,
     fresh: Vec<(u32, Box<str>)>,
     next: u32,
     second: i64,

@@ -6,9 +6,15 @@ use std::net::Ipv4Addr;
 
 use actix_web::http::header::HOST;
 use actix_web::http::header::HeaderMap;
+use actix_web::http::header::HeaderName;
 
 use crate::domain::target::is_private;
 use crate::http::state::AppState;
+
+const CF_IPCOUNTRY: HeaderName = HeaderName::from_static("cf-ipcountry");
+const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What the peer and its headers say.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +39,7 @@ impl<'request> Client<'request> {
                 trusted,
             };
         }
-        if is_private(peer) && headers.contains_key("x-forwarded-for") {
+        if is_private(peer) && headers.contains_key(X_FORWARDED_FOR) {
             state.health.warn(
                 "http:trusted_proxies",
                 &format!(
@@ -55,11 +61,7 @@ impl<'request> Client<'request> {
         if !self.trusted {
             return unknown;
         }
-        match self
-            .headers
-            .get("cf-ipcountry")
-            .map(|value| value.as_bytes())
-        {
+        match self.headers.get(CF_IPCOUNTRY).map(|value| value.as_bytes()) {
             Some(b"XX" | b"xx") | None => unknown,
             Some([a, b]) if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
                 [a.to_ascii_uppercase(), b.to_ascii_uppercase()]
@@ -75,7 +77,7 @@ impl<'request> Client<'request> {
         }
         let scheme = self
             .headers
-            .get("x-forwarded-proto")
+            .get(X_FORWARDED_PROTO)
             .map(|value| value.as_bytes());
         let scheme = if self.trusted && scheme == Some(b"https") {
             "https"
@@ -108,8 +110,11 @@ impl<'request> Client<'request> {
 
 /// The right-most address that is no proxy of ours.
 fn forwarded(state: &AppState, headers: &HeaderMap) -> Option<IpAddr> {
+    if !headers.contains_key(X_FORWARDED_FOR) && !headers.contains_key(CF_CONNECTING_IP) {
+        return None;
+    }
     let lists: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+        .get_all(X_FORWARDED_FOR)
         .filter_map(|value| value.to_str().ok())
         .collect();
     for entry in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
@@ -119,7 +124,7 @@ fn forwarded(state: &AppState, headers: &HeaderMap) -> Option<IpAddr> {
             return Some(address);
         }
     }
-    headers.get("cf-connecting-ip")?.to_str().ok()?.parse().ok()
+    headers.get(CF_CONNECTING_IP)?.to_str().ok()?.parse().ok()
 }
 
 fn is_trusted(state: &AppState, address: IpAddr) -> bool {

@@ -27,8 +27,8 @@ use crate::store::rows::RollupOutcome;
 use crate::telemetry;
 
 /// Rows read at once, and clicks of one transaction.
-const ROWS: usize = 2_000;
-const CLICKS: usize = 50_000;
+const ROWS: usize = 100_000;
+const CLICKS: usize = 400_000;
 /// How often a loop begins at the front again, for rows that it left behind.
 const REWIND: Duration = Duration::from_secs(10);
 

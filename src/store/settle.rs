@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
@@ -14,6 +15,7 @@ use crate::domain::counts::Counts;
 use crate::domain::counts::LinkCounts;
 use crate::domain::counts::MAX_VALUES;
 use crate::domain::counts::OTHER;
+use crate::domain::counts::Tally;
 use crate::domain::dedupe::Verdict;
 use crate::domain::dedupe::Watermark;
 use crate::domain::link::ClickTotals;
@@ -33,7 +35,7 @@ pub(super) struct Known {
     /// Producers that `producers` names.
     pub(super) producers: HashSet<Uuid>,
     /// Codes of the batch that are links and not purged.
-    pub(super) live: HashSet<Arc<str>>,
+    pub(super) live: HashSet<Arc<str>, RandomState>,
 }
 
 /// What a store has to write.
@@ -69,7 +71,7 @@ impl Touched {
         let mut producers: Vec<Uuid> = clicks.iter().map(|click| click.producer_id).collect();
         producers.sort_unstable();
         producers.dedup();
-        let codes: HashSet<&Arc<str>> = clicks
+        let codes: HashSet<&Arc<str>, RandomState> = clicks
             .iter()
             .map(|click| &click.code)
             .filter(|code| is_code(code.as_bytes()))
@@ -92,39 +94,45 @@ pub(super) fn settle(
     agents: &mut AgentTable,
 ) -> Settled {
     let mut settled = Settled::default();
-    let mut strangers: HashSet<(u8, Uuid)> = HashSet::new();
-    for click in clicks {
-        if let Some(flaw) = flaw(click) {
-            settled.dead.extend(dead(click, flaw));
+    let mut tally = Tally::default();
+    // Clicks come in runs of one slot and producer: their watermark is looked up once a run.
+    let origin = |click: &Click| (click.slot, click.producer_id);
+    for run in clicks.chunk_by(|left, right| origin(left) == origin(right)) {
+        let Some(key) = run.first().map(origin) else {
             continue;
+        };
+        let mut mark = known.marks.remove(&key);
+        let mut moved = false;
+        for click in run {
+            if let Some(flaw) = flaw(click) {
+                settled.dead.extend(dead(click, flaw));
+                continue;
+            }
+            let stranger = mark.is_none() && !known.producers.contains(&key.1) && click.seq != 1;
+            if stranger {
+                let why = "a producer that nobody knows begins in the middle";
+                settled.dead.extend(dead(click, why));
+                continue;
+            }
+            if mark.get_or_insert_default().take(click.seq) == Verdict::Duplicate {
+                settled.figures.duplicates += 1;
+                continue;
+            }
+            moved = true;
+            if known.live.contains(&click.code) {
+                tally.add(click, now);
+            } else {
+                settled.figures.ignored += 1;
+            }
         }
-        let key = (click.slot, click.producer_id);
-        let stranger = !known.marks.contains_key(&key)
-            && !known.producers.contains(&click.producer_id)
-            && click.seq != 1;
-        if stranger || strangers.contains(&key) {
-            strangers.insert(key);
-            settled.dead.extend(dead(
-                click,
-                "a producer that nobody knows begins in the middle",
-            ));
-            continue;
-        }
-        let mark = known.marks.entry(key).or_default();
-        if mark.take(click.seq) == Verdict::Duplicate {
-            settled.figures.duplicates += 1;
-            continue;
-        }
-        settled.moved.entry(key).or_default();
-        if known.live.contains(&click.code) {
-            settled.counts.add(click, now, agents);
-        } else {
-            settled.figures.ignored += 1;
+        if let Some(mark) = mark {
+            if moved {
+                settled.moved.insert(key, mark.clone());
+            }
+            known.marks.insert(key, mark);
         }
     }
-    for (key, moved) in &mut settled.moved {
-        *moved = known.marks.remove(key).unwrap_or_default();
-    }
+    settled.counts = tally.counts(agents);
     for link in settled.counts.links.values() {
         settled.figures.counted.human += link.totals.human;
         settled.figures.counted.bot += link.totals.bot;

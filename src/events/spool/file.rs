@@ -1,6 +1,5 @@
 //! One file of the spool, locked for life by the process that ships it.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -30,6 +29,11 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, val
      CREATE TABLE IF NOT EXISTS spool (id integer PRIMARY KEY AUTOINCREMENT, slot integer NOT NULL, \
      first_seq integer NOT NULL, count integer NOT NULL, at integer NOT NULL, payload blob NOT NULL) STRICT";
 
+/// Payload bytes that one read brings at most.
+const MAX_READ: usize = 24 << 20;
+/// Texts that are remembered at most: more than a file ever has.
+const MAX_TEXTS: usize = 100_000;
+
 /// A file, its lock, and the one connection that writes to it.
 #[derive(Debug)]
 pub struct SpoolFile {
@@ -37,7 +41,7 @@ pub struct SpoolFile {
     producer: Uuid,
     connection: Mutex<Connection>,
     reader: Mutex<Connection>,
-    texts: Mutex<HashMap<u32, Arc<str>>>,
+    texts: Mutex<Vec<Option<Arc<str>>>>,
     closed: AtomicBool,
     /// The last row that the bus has, with everything before it.
     acknowledged: AtomicI64,
@@ -224,7 +228,7 @@ impl SpoolFile {
         Ok(transaction.commit()?)
     }
 
-    /// The next rows after `id`, in order: at most `limit`, and about 4 MiB.
+    /// The next rows after `id`, in order: at most `limit`, and about 24 MiB.
     ///
     /// # Errors
     /// The disk, or damage.
@@ -264,7 +268,7 @@ impl SpoolFile {
                 at: Timestamp::from_micros(row.get(4)?),
                 payload,
             });
-            if bytes > 4 << 20 {
+            if bytes > MAX_READ {
                 break;
             }
         }
@@ -338,17 +342,17 @@ impl SpoolFile {
             slot: row.slot,
             first_seq: row.first_seq,
         };
-        let mut text = |number: u32| self.text(number);
-        let before = clicks.len();
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = |number: u32| self.text(&mut texts, number);
         if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
-            tracing::error!(path = %self.path.display(), row = row.id, %error, "skipping the rest of it");
-            let _read = clicks.len() - before;
+            let path = self.path.display();
+            tracing::error!(%path, row = row.id, %error, "the rest of a row is lost");
         }
     }
 
-    fn text(&self, number: u32) -> Arc<str> {
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = texts.get(&number) {
+    fn text(&self, texts: &mut Vec<Option<Arc<str>>>, number: u32) -> Arc<str> {
+        let index = number as usize;
+        if let Some(Some(text)) = texts.get(index) {
             return Arc::clone(text);
         }
         let sql = "SELECT text FROM texts WHERE id = ?1";
@@ -359,7 +363,14 @@ impl SpoolFile {
         // A text that is not there is not remembered: it may come with a later row.
         let Ok(found) = found else { return "".into() };
         let text: Arc<str> = found.into();
-        texts.insert(number, Arc::clone(&text));
+        if index < MAX_TEXTS {
+            if texts.len() <= index {
+                texts.resize(index + 1, None);
+            }
+            if let Some(place) = texts.get_mut(index) {
+                *place = Some(Arc::clone(&text));
+            }
+        }
         text
     }
 

@@ -1,6 +1,5 @@
 //! Counts → rows of a server: a few statements for a batch, however many links it names.
 
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::domain::counts::Counts;
@@ -117,7 +116,7 @@ pub(super) async fn write_values(lent: &Lent, counts: &Counts) -> Result<(), Sto
 
 /// Merges the visitors into their days' sketches.
 pub(super) async fn write_visitors(lent: &Lent, counts: &Counts) -> Result<(), StoreError> {
-    let touched: Vec<(i16, &str, i32, &BTreeSet<u64>)> = counts
+    let touched: Vec<(i16, &str, i32, &Vec<u64>)> = counts
         .links
         .iter()
         .flat_map(|((slot, code), link)| {

@@ -28,6 +28,7 @@ use crate::store::settle::Marks;
 use crate::store::settle::Stored;
 use crate::store::settle::Touched;
 use crate::store::shard::LEASE;
+use foldhash::quality::RandomState;
 
 impl PostgresShard {
     /// Counts a batch exactly once: offset, watermarks and counts move together or not at all.
@@ -174,7 +175,10 @@ async fn read_producers(lent: &Lent, producers: &[Uuid]) -> Result<HashSet<Uuid>
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn read_live(lent: &Lent, codes: &[Arc<str>]) -> Result<HashSet<Arc<str>>, StoreError> {
+async fn read_live(
+    lent: &Lent,
+    codes: &[Arc<str>],
+) -> Result<HashSet<Arc<str>, RandomState>, StoreError> {
     let codes: Vec<&str> = codes.iter().map(|code| &**code).collect();
     let sql = "SELECT code FROM links WHERE code = ANY($1) AND state <> 3";
     let rows = lent.query(sql, &[&codes]).await?;

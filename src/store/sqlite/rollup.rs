@@ -26,6 +26,7 @@ use crate::store::shard::LEASE;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
 use crate::store::sqlite::require_active;
+use foldhash::quality::RandomState;
 
 impl SqliteShard {
     /// Counts a batch exactly once: offset, watermarks and counts move together or not at all.
@@ -154,10 +155,13 @@ fn read_producers(connection: &Connection, touched: &Touched) -> rusqlite::Resul
     Ok(known)
 }
 
-fn read_live(connection: &Connection, touched: &Touched) -> rusqlite::Result<HashSet<Arc<str>>> {
+fn read_live(
+    connection: &Connection,
+    touched: &Touched,
+) -> rusqlite::Result<HashSet<Arc<str>, RandomState>> {
     let mut statement =
         connection.prepare_cached("SELECT 1 FROM links WHERE code = ?1 AND state <> 3")?;
-    let mut live = HashSet::new();
+    let mut live = HashSet::default();
     for code in &touched.codes {
         if statement.exists([&**code])? {
             live.insert(Arc::clone(code));
