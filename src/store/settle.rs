@@ -242,7 +242,7 @@ mod tests {
 
     fn known() -> Known {
         Known {
-            live: HashSet::from(["abc".into()]),
+            live: std::iter::once("abc".into()).collect(),
             ..Known::default()
         }
     }

@@ -1,5 +1,6 @@
 //! Clicks → counts in a file-backed shard: one transaction a batch.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,6 +13,10 @@ use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::counts::Counts;
+use crate::domain::counts::LinkCounts;
+use crate::domain::counts::MAX_VALUES;
+use crate::domain::counts::OTHER;
+use crate::domain::link::ClickTotals;
 use crate::domain::visitors;
 use crate::store::error::StoreError;
 use crate::store::rows::OffsetMove;
@@ -20,7 +25,6 @@ use crate::store::rows::RollupOutcome;
 use crate::store::settle;
 use crate::store::settle::Known;
 use crate::store::settle::Marks;
-use crate::store::settle::Stored;
 use crate::store::settle::Touched;
 use crate::store::shard::LEASE;
 use crate::store::sqlite::SqliteShard;
@@ -73,8 +77,6 @@ fn roll_up(
         live: read_live(connection, &touched)?,
     };
     let mut settled = settle::settle(&batch.clicks, known, now(), agents);
-    let stored = read_values(connection, &settled.counts)?;
-    settle::fold_surplus(&mut settled.counts, &stored);
     write_counts(connection, &settled.counts)?;
     write_marks(connection, &settled.moved)?;
     for event in settled.dead.iter().chain(&batch.dead) {
@@ -170,31 +172,66 @@ fn read_live(
     Ok(live)
 }
 
-fn read_values(connection: &Connection, counts: &Counts) -> rusqlite::Result<Stored> {
-    let mut exists = connection.prepare_cached(
-        "SELECT 1 FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3 AND value = ?4",
+/// Adds to the values of one link: those that are stored are updated in place, which is nearly all
+/// of them; new ones are inserted while their day and dimension have room.
+fn write_values(
+    connection: &Connection,
+    slot: u8,
+    code: &str,
+    link: &LinkCounts,
+) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE clicks_value SET human = human + ?5, bot = bot + ?6, preview = preview + ?7 \
+         WHERE code = ?1 AND day = ?2 AND dimension = ?3 AND value = ?4",
     )?;
+    let mut new: BTreeMap<(i32, i16), Vec<(&str, ClickTotals)>> = BTreeMap::new();
+    for ((day, dimension, word), sums) in &link.values {
+        let key = params![
+            code,
+            day,
+            dimension,
+            &**word,
+            sums.human,
+            sums.bot,
+            sums.preview
+        ];
+        if update.execute(key)? == 0 {
+            new.entry((*day, *dimension))
+                .or_default()
+                .push((word, *sums));
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
     let mut count = connection.prepare_cached(
         "SELECT count(*) FROM clicks_value WHERE code = ?1 AND day = ?2 AND dimension = ?3",
     )?;
-    let mut stored = Stored::new();
-    for (group, values) in settle::groups(counts) {
-        let (code, day, dimension) = &group;
-        let mut known = HashSet::new();
-        for value in &values {
-            if exists.exists(params![&**code, day, dimension, &**value])? {
-                known.insert(Arc::clone(value));
-            }
-        }
-        // Only a group that gains values can overflow, and only then is it worth a count.
-        if known.len() < values.len() {
-            let rows = count.query_row(params![&**code, day, dimension], |row| row.get(0))?;
-            stored.insert(group, (rows, known));
-        } else {
-            stored.insert(group, (0, known));
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO clicks_value (slot, code, day, dimension, value, human, bot, preview) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT (code, day, dimension, value) DO UPDATE SET \
+         human = human + excluded.human, bot = bot + excluded.bot, \
+         preview = preview + excluded.preview",
+    )?;
+    for ((day, dimension), words) in new {
+        let stored: i64 = count.query_row(params![code, day, dimension], |row| row.get(0))?;
+        let room = usize::try_from(MAX_VALUES - stored).unwrap_or(0);
+        for (place, (word, sums)) in words.into_iter().enumerate() {
+            let word = if place < room { word } else { OTHER };
+            insert.execute(params![
+                slot,
+                code,
+                day,
+                dimension,
+                word,
+                sums.human,
+                sums.bot,
+                sums.preview
+            ])?;
         }
     }
-    Ok(stored)
+    Ok(())
 }
 
 fn write_counts(connection: &Connection, counts: &Counts) -> rusqlite::Result<()> {
@@ -209,13 +246,6 @@ fn write_counts(connection: &Connection, counts: &Counts) -> rusqlite::Result<()
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (code, quarter) DO UPDATE SET \
          human = human + excluded.human, bot = bot + excluded.bot, \
          preview = preview + excluded.preview, head = head + excluded.head",
-    )?;
-    let mut value = connection.prepare_cached(
-        "INSERT INTO clicks_value (slot, code, day, dimension, value, human, bot, preview) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-         ON CONFLICT (code, day, dimension, value) DO UPDATE SET \
-         human = human + excluded.human, bot = bot + excluded.bot, \
-         preview = preview + excluded.preview",
     )?;
     let mut old_sketch = connection
         .prepare_cached("SELECT sketch FROM clicks_visitors WHERE code = ?1 AND day = ?2")?;
@@ -244,18 +274,7 @@ fn write_counts(connection: &Connection, counts: &Counts) -> rusqlite::Result<()
                 sums.head
             ])?;
         }
-        for ((day, dimension, word), sums) in &link.values {
-            value.execute(params![
-                slot,
-                &**code,
-                day,
-                dimension,
-                &**word,
-                sums.human,
-                sums.bot,
-                sums.preview
-            ])?;
-        }
+        write_values(connection, *slot, code, link)?;
         for (day, hashes) in &link.visitors {
             let old: Option<Vec<u8>> = old_sketch
                 .query_row(params![&**code, day], |row| row.get(0))
