@@ -8,6 +8,9 @@ use clap::Subcommand;
 
 use crate::commands;
 use crate::commands::Failure;
+use crate::commands::diagnose;
+use crate::commands::diagnose::Shown;
+use crate::commands::seed::Wanted;
 use crate::config;
 use crate::config::Loaded;
 use crate::config::LogFormat;
@@ -32,7 +35,7 @@ struct Common {
     /// The configuration file [default: ./config.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where SQLite shards, the spool and the admin key lie
+    /// Where shard files, the spool and the admin key lie
     #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<String>,
     /// How much is logged: error, warn, info, debug, trace
@@ -62,6 +65,46 @@ enum Command {
         #[arg(long)]
         restored: bool,
     },
+    /// Make realistic links: the same ones for the same seed number, none of them twice
+    #[command(
+        after_help = "Examples:\n  urlshort seed\n  urlshort seed --count 100000 --seed 2\n  \
+        urlshort seed --count 10 --json"
+    )]
+    Seed {
+        /// How many
+        #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        count: u64,
+        /// Which ones: another number makes other links
+        #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+        seed: u64,
+        /// Print the summary as JSON
+        #[arg(long)]
+        json: bool,
+        /// Print nothing but errors
+        #[arg(long, short, conflicts_with = "json")]
+        quiet: bool,
+    },
+    /// Ask every dependency one question; say what is broken and what to do about it
+    #[command(
+        after_help = "Exit status: 0 healthy, 1 degraded, 69 broken (no shard is usable), 78 configuration.\n\n\
+        Examples:\n  urlshort diagnose\n  urlshort diagnose --json\n  \
+        urlshort diagnose --offline          every setting, and who set it\n  \
+        urlshort diagnose --probe            the health check of a container"
+    )]
+    Diagnose {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print only what is not well
+        #[arg(long, short, conflicts_with = "json")]
+        quiet: bool,
+        /// Print the effective configuration and ask nobody
+        #[arg(long, conflicts_with_all = ["probe", "quiet"])]
+        offline: bool,
+        /// Ask only whether the process that runs here is ready
+        #[arg(long, conflicts_with_all = ["json", "quiet"])]
+        probe: bool,
+    },
     /// Make, list and revoke API keys
     #[command(
         after_help = "Examples:\n  urlshort keys create --owner team --scope links:read,links:write\n  \
@@ -76,6 +119,10 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum KeysAction {
     /// Make a key and print it, once
+    #[command(
+        after_help = "Examples:\n  urlshort keys create --owner team --scope links:read,links:write\n  \
+        urlshort keys create --owner ci --expires 30d --json"
+    )]
     Create {
         /// Whose links it sees
         #[arg(long, default_value = "admin", value_parser = owner)]
@@ -92,15 +139,22 @@ enum KeysAction {
         json: bool,
     },
     /// Print every key, without secrets
+    #[command(after_help = "Examples:\n  urlshort keys list\n  urlshort keys list --json")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Revoke a key
+    #[command(
+        after_help = "Examples:\n  urlshort keys revoke ID\n  urlshort keys revoke ID --json"
+    )]
     Revoke {
         /// Its id, or the key itself
         id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -144,6 +198,7 @@ impl Cli {
             flags.extend(value.map(|value| (key.to_owned(), value)));
         };
         flag("data_dir", self.common.data_dir);
+        let wants_log = self.common.log_level.is_some();
         flag("log.level", self.common.log_level);
         if let Command::Serve { listen } = &self.command {
             flag("http.listen", listen.clone());
@@ -152,7 +207,8 @@ impl Cli {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let loaded = config::load(self.common.config.as_deref(), environment, flags)?;
-        start_logs(&loaded);
+        let level = self.command.own_log_level().filter(|_| !wants_log);
+        start_logs(&loaded, level);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -164,13 +220,24 @@ impl Cli {
     }
 }
 
-fn start_logs(loaded: &Loaded) {
+impl Command {
+    /// How much a command logs that says by itself what happens, unless a flag wants another.
+    const fn own_log_level(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve { .. } | Self::Analytics | Self::Migrate { .. } => None,
+            Self::Seed { .. } | Self::Keys { .. } => Some("error"),
+            Self::Diagnose { .. } => Some("off"),
+        }
+    }
+}
+
+fn start_logs(loaded: &Loaded, level: Option<&str>) {
     let style = match loaded.config.log.format {
         LogFormat::Auto => LogStyle::Auto,
         LogFormat::Text => LogStyle::Text,
         LogFormat::Json => LogStyle::Json,
     };
-    logs::init(&loaded.config.log.level, style);
+    logs::init(level.unwrap_or(&loaded.config.log.level), style);
 }
 
 async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
@@ -179,6 +246,35 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
         Command::Serve { .. } => Box::pin(commands::serve::run(config)).await,
         Command::Analytics => Box::pin(commands::analytics::run(config)).await,
         Command::Migrate { restored } => Box::pin(commands::migrate::run(config, restored)).await,
+        Command::Seed {
+            count,
+            seed,
+            json,
+            quiet,
+        } => {
+            let wanted = Wanted {
+                count,
+                seed,
+                json,
+                quiet,
+            };
+            Box::pin(commands::seed::run(config, wanted)).await
+        }
+        Command::Diagnose {
+            json,
+            quiet,
+            offline,
+            probe,
+        } => {
+            if offline {
+                diagnose::offline(&loaded, json);
+                Ok(())
+            } else if probe {
+                diagnose::probe(&config).await
+            } else {
+                Box::pin(diagnose::run(config, Shown { json, quiet })).await
+            }
+        }
         Command::Keys { action } => match action {
             KeysAction::Create {
                 owner,
@@ -192,7 +288,9 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
                 .await
             }
             KeysAction::List { json } => Box::pin(commands::keys::list(config, json)).await,
-            KeysAction::Revoke { id } => Box::pin(commands::keys::revoke(config, &id)).await,
+            KeysAction::Revoke { id, json } => {
+                Box::pin(commands::keys::revoke(config, &id, json)).await
+            }
         },
     }
 }

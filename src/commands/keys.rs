@@ -87,12 +87,16 @@ pub async fn list(config: Config, as_json: bool) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`] where there is no such key, or no shard takes it.
-pub async fn revoke(config: Config, id: &str) -> Result<(), Failure> {
+pub async fn revoke(config: Config, id: &str, as_json: bool) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
     // Whole keys are taken too: people have them at hand.
     let id = crate::domain::key::split(id).map_or(id, |(id, _)| id);
     let revoked = Keys::new(store, None).revoke(id).await;
     match revoked.map_err(|error| Failure::Unavailable(error.to_string()))? {
+        true if as_json => {
+            report::json(&json!({"schema_version": 1, "id": id, "state": "revoked"}));
+            Ok(())
+        }
         true => {
             report::line(&format!(
                 "{id} is revoked; running processes know it within 5 seconds"

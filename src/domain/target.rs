@@ -101,9 +101,13 @@ impl TargetPolicy {
         if text.len() > MAX_BYTES {
             return Err(TargetError::Length);
         }
-        let url = Url::parse(text).map_err(|error| match error {
-            url::ParseError::EmptyHost => TargetError::NoHost,
-            _ => TargetError::Malformed,
+        let url = Url::parse(text).map_err(|error| {
+            let hostless = error == url::ParseError::EmptyHost;
+            if hostless {
+                TargetError::NoHost
+            } else {
+                TargetError::Malformed
+            }
         })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(TargetError::Scheme);

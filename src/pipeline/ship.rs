@@ -62,6 +62,9 @@ pub struct Shipper {
     pub heart: Arc<Heart>,
 }
 
+/// An acknowledged row: its id, its slot, and the bytes of its clicks.
+type Done = (i64, Slot, u64);
+
 /// How far a file is shipped.
 #[derive(Debug, Default)]
 struct Progress {
@@ -69,7 +72,7 @@ struct Progress {
     /// Slots that failed, and the first row that they still owe.
     behind: BTreeMap<Slot, i64>,
     /// Acknowledged rows, to be deleted when their time has come.
-    done: VecDeque<(Instant, Vec<(i64, Slot, u64)>)>,
+    done: VecDeque<(Instant, Vec<Done>)>,
 }
 
 /// Ships every file until `stop`.

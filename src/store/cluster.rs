@@ -12,16 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use uuid::Uuid;
-
-use crate::domain::key::random_secret;
-use crate::slots::MapShard;
-use crate::slots::Slot;
 use crate::slots::SlotMap;
 use crate::store::error::StoreError;
-use crate::store::router::Member;
-use crate::store::router::MemberState;
-use crate::store::router::Routing;
+use crate::store::member::Member;
+use crate::store::member::MemberState;
 use crate::store::router::Store;
 use crate::store::rows::ClusterRow;
 use crate::store::rows::DataRow;
@@ -30,7 +24,7 @@ use crate::telemetry;
 /// The key of the slot map in the cluster-wide data; its version is the map's epoch.
 pub const SLOT_MAP_KEY: &str = "slot-map";
 /// Written once every shard of the first start has its identity.
-const FOUNDED_KEY: &str = "founded";
+pub(super) const FOUNDED_KEY: &str = "founded";
 /// How long a shard may take to be judged at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -46,10 +40,10 @@ pub enum Judgement {
 }
 
 /// The shards as one look found them.
-struct View<'store> {
-    known: Vec<(&'store Member, Arc<ClusterRow>)>,
-    empty: Vec<&'store Member>,
-    away: Vec<&'store Member>,
+pub(super) struct View<'store> {
+    pub(super) known: Vec<(&'store Member, Arc<ClusterRow>)>,
+    pub(super) empty: Vec<&'store Member>,
+    pub(super) away: Vec<&'store Member>,
 }
 
 impl Store {
@@ -176,240 +170,6 @@ impl Store {
         Ok(Some(Judgement::Started))
     }
 
-    /// Nobody has an identity: found a cluster if everybody is there.
-    async fn found_cluster(&self, view: &View<'_>) -> Result<Option<Judgement>, StoreError> {
-        if let Some(away) = view.away.first() {
-            let state = away.state.load();
-            let why = match &**state {
-                MemberState::Waiting(why) | MemberState::Failed(why) => why.as_str(),
-                MemberState::Member => "",
-            };
-            return Ok(Some(Judgement::Waiting(format!(
-                "a new cluster needs every shard once, and {} does not answer: {why}",
-                away.label()
-            ))));
-        }
-        let Some(first) = self.members().first() else {
-            return Ok(Some(Judgement::Refused(vec![
-                "no shard is configured".to_owned(),
-            ])));
-        };
-        let shard = |member: &Member| MapShard {
-            id: Uuid::now_v7().simple().to_string(),
-            weight: member.weight,
-        };
-        let map = SlotMap::rendezvous(self.members().iter().map(shard).collect());
-        let id = map
-            .shards
-            .first()
-            .map(|shard| shard.id.clone())
-            .unwrap_or_default();
-        let identity = ClusterRow {
-            cluster_id: Uuid::now_v7().simple().to_string(),
-            shard_id: id,
-            ordinal: 0,
-            generation: 1,
-            secret: random_secret(&mut rand::rng()),
-        };
-        first
-            .shard
-            .found(
-                &identity,
-                &map.slots_of(&identity.shard_id),
-                &[map_row(&map)],
-            )
-            .await?;
-        Ok(None)
-    }
-
-    /// Shard 0 has the plan; give each other shard its part. Two processes may do so at once.
-    async fn finish_founding(
-        &self,
-        view: &View<'_>,
-        cluster: &ClusterRow,
-        map: &SlotMap,
-        data: &BTreeMap<String, DataRow>,
-    ) -> Result<Option<Judgement>, StoreError> {
-        if let Some(away) = view.away.first() {
-            return Ok(Some(Judgement::Waiting(format!(
-                "the cluster is half founded, and {} does not answer",
-                away.label()
-            ))));
-        }
-        let rows: Vec<DataRow> = data.values().cloned().collect();
-        for member in &view.empty {
-            let planned = map
-                .shards
-                .get(member.place)
-                .filter(|planned| view.known.iter().all(|(_, row)| row.shard_id != planned.id));
-            let Some(planned) = planned else { continue };
-            let identity = ClusterRow {
-                shard_id: planned.id.clone(),
-                ordinal: i32::try_from(member.place).unwrap_or(i32::MAX),
-                ..cluster.clone()
-            };
-            member
-                .shard
-                .found(&identity, &map.slots_of(&planned.id), &rows)
-                .await?;
-        }
-        let founded = DataRow {
-            key: FOUNDED_KEY.to_owned(),
-            version: 1,
-            value: "true".to_owned(),
-        };
-        for member in self.members() {
-            member.shard.put_data(&founded).await?;
-        }
-        Ok(None)
-    }
-
-    /// Empty databases: a lost one that the map names, or a new one that it does not.
-    async fn place_empty(
-        &self,
-        view: &View<'_>,
-        cluster: &ClusterRow,
-        map: &SlotMap,
-        missing: &[&str],
-        data: &BTreeMap<String, DataRow>,
-    ) -> Result<bool, StoreError> {
-        if missing.len() > view.away.len() {
-            for member in &view.empty {
-                member.fail(
-                    "an empty database where the cluster has a shard: restore its backup there, \
-                     or correct its URL",
-                );
-            }
-            return Ok(false);
-        }
-        if !missing.is_empty() {
-            for member in &view.empty {
-                member.wait_for("an empty database cannot be judged while a shard is away");
-            }
-            return Ok(false);
-        }
-        let Some(member) = view.empty.first() else {
-            return Ok(false);
-        };
-        let ordinal = view
-            .known
-            .iter()
-            .map(|(_, row)| row.ordinal)
-            .max()
-            .unwrap_or(0)
-            + 1;
-        let id = Uuid::now_v7().simple().to_string();
-        let mut grown = map.clone();
-        grown.epoch += 1;
-        grown.shards.push(MapShard {
-            id: id.clone(),
-            weight: member.weight,
-        });
-        let identity = ClusterRow {
-            shard_id: id,
-            ordinal,
-            ..cluster.clone()
-        };
-        let rows: Vec<DataRow> = data
-            .values()
-            .filter(|row| row.key != SLOT_MAP_KEY)
-            .cloned()
-            .chain([map_row(&grown)])
-            .collect();
-        member.shard.found(&identity, &[], &rows).await?;
-        for (known, _) in view.known.iter().filter(|(known, _)| known.shard.is_up()) {
-            known.shard.put_data(&map_row(&grown)).await?;
-        }
-        tracing::info!(
-            shard = member.place,
-            "a new shard joined the cluster, without slots yet"
-        );
-        Ok(true)
-    }
-
-    fn adopt_map(&self, map: SlotMap) {
-        let routing = self.routing.load();
-        if routing
-            .map
-            .as_ref()
-            .is_none_or(|known| known.epoch < map.epoch)
-        {
-            let owners = routing.owners.clone();
-            self.routing.store(Arc::new(Routing {
-                owners,
-                map: Some(map),
-            }));
-        }
-    }
-
-    /// Reads who owns what from every shard that answers; the map names the others.
-    pub async fn read_owners(&self) {
-        let routing = self.routing.load_full();
-        let Some(map) = routing.map.clone() else {
-            return;
-        };
-        let mut active: BTreeMap<Slot, (i64, &Member)> = BTreeMap::new();
-        let mut answered: HashSet<usize> = HashSet::new();
-        for member in self.usable().filter(|member| member.shard.is_up()) {
-            let Ok(rows) = member.shard.slot_owners().await else {
-                continue;
-            };
-            answered.insert(member.place);
-            for row in rows.into_iter().filter(|row| row.active) {
-                let Some((epoch, other)) = active.get(&row.slot).copied() else {
-                    active.insert(row.slot, (row.owner_epoch, member));
-                    continue;
-                };
-                // A restored backup still believes in its slots: the higher epoch wins.
-                let (winner, loser) = if row.owner_epoch > epoch {
-                    (member, other)
-                } else {
-                    (other, member)
-                };
-                tracing::error!(
-                    slot = row.slot.number(),
-                    kept = winner.place,
-                    demoted = loser.place,
-                    "two shards own the slot; the one with the lower epoch is demoted"
-                );
-                active.insert(row.slot, (epoch.max(row.owner_epoch), winner));
-                if let Err(error) = loser.shard.demote(row.slot).await {
-                    tracing::error!(%error, "the demotion failed and will be tried again");
-                }
-            }
-        }
-        let by_map = |slot: Slot| {
-            let id = map.owner(slot)?;
-            let member = self.usable().find(|member| {
-                member
-                    .identity
-                    .load()
-                    .as_ref()
-                    .is_some_and(|row| row.shard_id == id)
-            })?;
-            Some(member.place)
-        };
-        let known = |slot: Slot| {
-            let before = routing.owners.get(slot.index()).copied().flatten();
-            // A shard that is away keeps what it had.
-            before
-                .filter(|place| !answered.contains(place))
-                .or_else(|| by_map(slot))
-        };
-        let owners = Slot::all()
-            .map(|slot| {
-                active
-                    .get(&slot)
-                    .map(|(_, member)| member.place)
-                    .or_else(|| known(slot))
-            })
-            .collect();
-        self.routing.store(Arc::new(Routing {
-            owners,
-            map: Some(map),
-        }));
-    }
-
     /// Measures the databases' clock at the first shard that answers.
     pub async fn measure_clock(&self) {
         for member in self.usable().filter(|member| member.shard.is_up()) {
@@ -425,21 +185,6 @@ impl Store {
     pub fn mark_refused(&self, reasons: &[String]) {
         for member in self.members().iter().filter(|member| !member.takes_part()) {
             member.fail(&reasons.join("; "));
-        }
-    }
-}
-
-impl Member {
-    fn wait_for(&self, why: &str) {
-        self.state
-            .store(Arc::new(MemberState::Waiting(why.to_owned())));
-    }
-
-    fn fail(&self, why: &str) {
-        let failed = MemberState::Failed(why.to_owned());
-        if **self.state.load() != failed {
-            tracing::error!(shard = self.place, why, "the shard cannot take part");
-            self.state.store(Arc::new(failed));
         }
     }
 }
@@ -496,15 +241,6 @@ fn lacks_owner(view: &View<'_>, map: &SlotMap, missing: &[&str]) -> String {
         lost.join(", "),
         there.join(", ")
     )
-}
-
-fn map_row(map: &SlotMap) -> DataRow {
-    let value = serde_json::to_string(map).unwrap_or_default();
-    DataRow {
-        key: SLOT_MAP_KEY.to_owned(),
-        version: map.epoch,
-        value,
-    }
 }
 
 /// The innermost cause, for people.

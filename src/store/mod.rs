@@ -2,8 +2,12 @@
 
 pub mod clock;
 mod cluster;
+mod data;
 pub mod error;
+mod founding;
+mod member;
 pub mod migrate;
+mod ownership;
 pub mod postgres;
 pub mod router;
 pub mod rows;
@@ -14,6 +18,6 @@ pub mod sqlite;
 pub use crate::store::cluster::Judgement;
 pub use crate::store::cluster::SLOT_MAP_KEY;
 pub use crate::store::error::StoreError;
-pub use crate::store::router::Member;
-pub use crate::store::router::MemberState;
+pub use crate::store::member::Member;
+pub use crate::store::member::MemberState;
 pub use crate::store::router::Store;

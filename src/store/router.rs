@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 
 use crate::config::ShardConfig;
-use crate::config::ShardUrl;
 use crate::domain::code::ShortCode;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
@@ -21,6 +20,8 @@ use crate::slots::Slot;
 use crate::slots::SlotMap;
 use crate::store::clock::Clock;
 use crate::store::error::StoreError;
+use crate::store::member::Member;
+use crate::store::member::MemberState;
 use crate::store::rows::Changed;
 use crate::store::rows::ClusterRow;
 use crate::store::rows::DataRow;
@@ -31,34 +32,6 @@ use crate::telemetry;
 
 /// The map is re-read at most this often because of "not the owner" answers.
 const REROUTE_EVERY: Duration = Duration::from_millis(100);
-
-/// A configured shard and what is known of it.
-#[derive(Debug)]
-pub struct Member {
-    /// Its place in the configuration.
-    pub place: usize,
-    /// Its URL without secrets.
-    pub name: String,
-    /// Its share in a new cluster.
-    pub weight: f64,
-    /// The database.
-    pub shard: Shard,
-    /// Whether it takes part.
-    pub state: ArcSwap<MemberState>,
-    /// Who it is, once it said so.
-    pub identity: ArcSwapOption<ClusterRow>,
-}
-
-/// Whether a shard takes part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemberState {
-    /// Not judged yet, with the reason.
-    Waiting(String),
-    /// Part of the cluster. It may be down at the moment.
-    Member,
-    /// Contradicts the cluster: somebody must act.
-    Failed(String),
-}
 
 /// Who owns which slot, as far as this process knows.
 #[derive(Debug, Default)]
@@ -75,7 +48,7 @@ pub struct Store {
     members: Vec<Member>,
     pub(super) routing: ArcSwap<Routing>,
     /// The cluster-wide small data, merged, by key.
-    data: ArcSwap<HashMap<String, DataRow>>,
+    pub(super) data: ArcSwap<HashMap<String, DataRow>>,
     clock: Arc<Clock>,
     rerouted: Mutex<Option<Instant>>,
 }
@@ -184,95 +157,6 @@ impl Store {
         Slot::all()
             .filter(|slot| routing.owners.get(slot.index()).copied().flatten() == Some(place))
             .collect()
-    }
-
-    /// A value of the cluster-wide small data.
-    #[must_use]
-    pub fn datum(&self, key: &str) -> Option<DataRow> {
-        self.data.load().get(key).cloned()
-    }
-
-    /// All its values whose key begins with `prefix`.
-    #[must_use]
-    pub fn data_under(&self, prefix: &str) -> Vec<DataRow> {
-        let data = self.data.load();
-        data.values()
-            .filter(|row| row.key.starts_with(prefix))
-            .cloned()
-            .collect()
-    }
-
-    /// Writes a value to every shard that answers; one is enough, the others learn it later.
-    ///
-    /// # Errors
-    /// Where no shard took it.
-    pub async fn put_data(&self, row: &DataRow) -> Result<(), StoreError> {
-        let mut outcome = Err(StoreError::NoOwner(Slot::of("")));
-        for member in self.usable() {
-            match member.shard.put_data(row).await {
-                Ok(()) => outcome = Ok(()),
-                Err(error) => {
-                    tracing::warn!(shard = member.place, %error, "cluster data not written there");
-                    if outcome.is_err() {
-                        outcome = Err(error);
-                    }
-                }
-            }
-        }
-        self.refresh_data().await;
-        outcome
-    }
-
-    /// Reads the cluster-wide small data of every shard, merges it highest version first, and
-    /// writes to each shard what it lacks.
-    pub async fn refresh_data(&self) {
-        let mut merged: HashMap<String, DataRow> = (**self.data.load()).clone();
-        let mut seen = Vec::new();
-        for member in self.usable().filter(|member| member.shard.is_up()) {
-            if let Ok(rows) = member.shard.data().await {
-                for row in &rows {
-                    let known = merged.get(&row.key).map(|known| known.version);
-                    if known.is_none_or(|version| version < row.version) {
-                        merged.insert(row.key.clone(), row.clone());
-                    }
-                }
-                seen.push((member, rows));
-            }
-        }
-        // A key that every shard has dropped is gone; a shard that is away may still hold it.
-        if seen.len() == self.members.len() {
-            merged.retain(|key, _| {
-                seen.iter()
-                    .any(|(_, rows)| rows.iter().any(|row| row.key == *key))
-            });
-        }
-        for (member, rows) in seen {
-            let has: HashMap<&str, i64> = rows
-                .iter()
-                .map(|row| (row.key.as_str(), row.version))
-                .collect();
-            for row in merged.values() {
-                let behind = has
-                    .get(row.key.as_str())
-                    .is_none_or(|version| *version < row.version);
-                if behind && let Err(error) = member.shard.put_data(row).await {
-                    tracing::warn!(shard = member.place, %error, "cluster data not repaired there");
-                }
-            }
-        }
-        self.data.store(Arc::new(merged));
-    }
-
-    /// Deletes keys on every shard that answers.
-    pub async fn drop_data(&self, keys: &[String]) {
-        for member in self.usable() {
-            if let Err(error) = member.shard.drop_data(keys).await {
-                tracing::debug!(shard = member.place, %error, "old cluster data stays there for now");
-            }
-        }
-        let mut data = (**self.data.load()).clone();
-        data.retain(|key, _| !keys.contains(key));
-        self.data.store(Arc::new(data));
     }
 
     /// Asks the owner of `slot`; where it says that it is not, re-reads the map and asks again.
@@ -448,25 +332,5 @@ impl Store {
         self.owner(slot)
             .map(|member| &member.shard)
             .ok_or(StoreError::NoOwner(slot))
-    }
-}
-
-impl Member {
-    /// Whether it is part of the cluster.
-    #[must_use]
-    pub fn takes_part(&self) -> bool {
-        **self.state.load() == MemberState::Member
-    }
-
-    /// Says where it is, for people: `shard 1 (postgres://host/db)`.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("shard {} ({})", self.place, self.name)
-    }
-
-    /// Whether it is a file of this machine.
-    #[must_use]
-    pub fn is_file(config: &ShardConfig) -> bool {
-        matches!(config.url, ShardUrl::Sqlite(_))
     }
 }

@@ -20,6 +20,8 @@ use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::store::error::StoreError;
+use crate::store::migrate::POSTGRES;
+use crate::store::migrate::SQLITE;
 use crate::store::postgres::PostgresShard;
 use crate::store::rows::Beat;
 use crate::store::rows::Change;
@@ -53,6 +55,23 @@ pub fn url_hash(url: &str) -> i64 {
     hash(url.as_bytes()).cast_signed()
 }
 
+/// What a look from outside found: for it nothing was made, changed or migrated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The database's clock.
+    pub now: Timestamp,
+    /// The newest migration that was applied; 0: none, so that all below is empty.
+    pub schema: i64,
+    /// Who it is; `None` for an empty database.
+    pub identity: Option<ClusterRow>,
+    /// Every row of `slot_owner`.
+    pub slots: Vec<SlotOwner>,
+    /// The slot map as this shard knows it, as JSON.
+    pub map: Option<String>,
+    /// Whether it holds a link, or the tombstone of one.
+    pub has_links: bool,
+}
+
 /// One database that owns slots. Closed on purpose: these two, and no third.
 #[derive(Debug, Clone)]
 pub enum Shard {
@@ -81,6 +100,8 @@ macro_rules! delegate {
 }
 
 delegate! {
+    /// What stands there, for people: creates and migrates nothing. `None`: no file is there.
+    fn peek() -> Option<Sighting>;
     /// Opens or connects, and applies pending migrations.
     fn connect() -> ();
     /// The database's clock.
@@ -165,6 +186,16 @@ impl Shard {
             ShardUrl::Sqlite(path) => Ok(Self::Sqlite(SqliteShard::new(place, path))),
             ShardUrl::Postgres(url) => PostgresShard::new(place, url.expose()).map(Self::Postgres),
         }
+    }
+
+    /// The newest migration that this program knows for it.
+    #[must_use]
+    pub fn newest_schema(&self) -> i64 {
+        let steps = match self {
+            Self::Sqlite(_) => SQLITE,
+            Self::Postgres(_) => POSTGRES,
+        };
+        steps.iter().map(|step| step.version).max().unwrap_or(0)
     }
 
     /// Whether it answered last time it was asked.

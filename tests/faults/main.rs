@@ -7,7 +7,6 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
-    clippy::string_slice,
     reason = "a test may stop at the first surprise, and says what it skips"
 )]
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::events::spool::file::SpoolFile;
-use crate::events::spool::writer::Spool;
+use crate::events::spool::registry::Spool;
 
 /// Takes every spool file in the folder that nobody holds and that is for `cluster`.
 ///

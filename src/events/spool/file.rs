@@ -17,11 +17,7 @@ use rusqlite::OptionalExtension as _;
 use rusqlite::params;
 use uuid::Uuid;
 
-use crate::domain::agent::AgentTable;
-use crate::domain::click::Click;
 use crate::domain::time::Timestamp;
-use crate::events::codec;
-use crate::events::codec::RowOrigin;
 use crate::slots::Slot;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL) STRICT; \
@@ -29,48 +25,19 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, val
      CREATE TABLE IF NOT EXISTS spool (id integer PRIMARY KEY AUTOINCREMENT, slot integer NOT NULL, \
      first_seq integer NOT NULL, count integer NOT NULL, at integer NOT NULL, payload blob NOT NULL) STRICT";
 
-/// Payload bytes that one read brings at most.
-const MAX_READ: usize = 24 << 20;
-/// Texts that are remembered at most: more than a file ever has.
-const MAX_TEXTS: usize = 100_000;
-
 /// A file, its lock, and the one connection that writes to it.
 #[derive(Debug)]
 pub struct SpoolFile {
-    path: PathBuf,
-    producer: Uuid,
+    pub(super) path: PathBuf,
+    pub(super) producer: Uuid,
     connection: Mutex<Connection>,
     reader: Mutex<Connection>,
-    texts: Mutex<Vec<Option<Arc<str>>>>,
+    pub(super) texts: Mutex<Vec<Option<Arc<str>>>>,
     closed: AtomicBool,
     /// The last row that the bus has, with everything before it.
     acknowledged: AtomicI64,
     /// Held for life: whoever can take it may ship the file.
     _lock: File,
-}
-
-/// One row: the clicks of one slot and drain.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// Grows in the order of writing.
-    pub id: i64,
-    /// The slot of all its clicks.
-    pub slot: Slot,
-    /// The number of its first click.
-    pub first_seq: u64,
-    /// How many clicks.
-    pub count: u64,
-    /// The time of its first click.
-    pub at: Timestamp,
-    payload: Vec<u8>,
-}
-
-impl Row {
-    /// The bytes of its clicks.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.payload.len() as u64
-    }
 }
 
 /// A row to be written.
@@ -177,7 +144,7 @@ impl SpoolFile {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,65 +195,6 @@ impl SpoolFile {
         Ok(transaction.commit()?)
     }
 
-    /// The next rows after `id`, in order: at most `limit`, and about 24 MiB.
-    ///
-    /// # Errors
-    /// The disk, or damage.
-    pub fn rows_after(&self, id: i64, limit: usize) -> Result<Vec<Row>, SpoolError> {
-        self.rows("SELECT id, slot, first_seq, count, at, payload FROM spool WHERE id > ?1 ORDER BY id LIMIT ?2",
-            params![id, i64::try_from(limit).unwrap_or(i64::MAX)])
-    }
-
-    /// The rows of `producer`'s clicks `from..=to` in `slot` that are still there.
-    ///
-    /// # Errors
-    /// The disk, or damage.
-    pub fn rows_with(&self, slot: Slot, from: u64, to: u64) -> Result<Vec<Row>, SpoolError> {
-        self.rows(
-            "SELECT id, slot, first_seq, count, at, payload FROM spool \
-             WHERE slot = ?1 AND first_seq <= ?3 AND first_seq + count > ?2 ORDER BY id LIMIT 1000",
-            params![slot.number(), from, to],
-        )
-    }
-
-    fn rows(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Row>, SpoolError> {
-        let reader = self.reader();
-        let mut statement = reader.prepare_cached(sql)?;
-        let mut found = statement.query(parameters)?;
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = found.next()? {
-            let Some(slot) = Slot::new(row.get(1)?) else {
-                continue;
-            };
-            let payload: Vec<u8> = row.get(5)?;
-            bytes += payload.len();
-            rows.push(Row {
-                id: row.get(0)?,
-                slot,
-                first_seq: row.get(2)?,
-                count: row.get(3)?,
-                at: Timestamp::from_micros(row.get(4)?),
-                payload,
-            });
-            if bytes > MAX_READ {
-                break;
-            }
-        }
-        Ok(rows)
-    }
-
-    /// The rows of one slot from `id` on, in order.
-    ///
-    /// # Errors
-    /// The disk, or damage.
-    pub fn rows_of(&self, slot: Slot, id: i64, limit: usize) -> Result<Vec<Row>, SpoolError> {
-        self.rows(
-            "SELECT id, slot, first_seq, count, at, payload FROM spool \
-             WHERE slot = ?1 AND id >= ?2 ORDER BY id LIMIT ?3",
-            params![slot.number(), id, i64::try_from(limit).unwrap_or(i64::MAX)],
-        )
-    }
-
     /// Says that the bus has every row up to `id`; written down when the process stops, so that
     /// whoever adopts the file need not ship it all again.
     pub fn acknowledge(&self, id: i64) {
@@ -333,45 +241,6 @@ impl SpoolFile {
             .reader()
             .prepare_cached("SELECT 1 FROM spool LIMIT 1")?
             .exists([])?)
-    }
-
-    /// The clicks of a row, numbered. A damaged row is told and gives none.
-    pub fn clicks(&self, row: &Row, agents: &mut AgentTable, clicks: &mut Vec<Click>) {
-        let origin = RowOrigin {
-            producer: self.producer,
-            slot: row.slot,
-            first_seq: row.first_seq,
-        };
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = |number: u32| self.text(&mut texts, number);
-        if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
-            let path = self.path.display();
-            tracing::error!(%path, row = row.id, %error, "the rest of a row is lost");
-        }
-    }
-
-    fn text(&self, texts: &mut Vec<Option<Arc<str>>>, number: u32) -> Arc<str> {
-        let index = number as usize;
-        if let Some(Some(text)) = texts.get(index) {
-            return Arc::clone(text);
-        }
-        let sql = "SELECT text FROM texts WHERE id = ?1";
-        let found = self
-            .reader()
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([number], |row| row.get::<_, String>(0)));
-        // A text that is not there is not remembered: it may come with a later row.
-        let Ok(found) = found else { return "".into() };
-        let text: Arc<str> = found.into();
-        if index < MAX_TEXTS {
-            if texts.len() <= index {
-                texts.resize(index + 1, None);
-            }
-            if let Some(place) = texts.get_mut(index) {
-                *place = Some(Arc::clone(&text));
-            }
-        }
-        text
     }
 
     /// Deletes rows that are counted or handed over.

@@ -9,12 +9,14 @@
 
 mod adopt;
 mod file;
+mod read;
+mod registry;
 mod writer;
 
 pub use crate::events::spool::adopt::adopt;
-pub use crate::events::spool::file::Row;
 pub use crate::events::spool::file::SpoolError;
 pub use crate::events::spool::file::SpoolFile;
-pub use crate::events::spool::writer::Report;
-pub use crate::events::spool::writer::Spool;
-pub use crate::events::spool::writer::SpoolOptions;
+pub use crate::events::spool::read::Row;
+pub use crate::events::spool::registry::Report;
+pub use crate::events::spool::registry::Spool;
+pub use crate::events::spool::registry::SpoolOptions;

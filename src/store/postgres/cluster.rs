@@ -2,8 +2,10 @@
 
 use tokio_postgres::Row;
 
+use crate::domain::time::Timestamp;
 use crate::slots::SLOTS;
 use crate::slots::Slot;
+use crate::store::cluster::SLOT_MAP_KEY;
 use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::PostgresShard;
@@ -12,14 +14,51 @@ use crate::store::postgres::pipeline::slot;
 use crate::store::rows::ClusterRow;
 use crate::store::rows::DataRow;
 use crate::store::rows::SlotOwner;
+use crate::store::shard::Sighting;
 
 const ROW: &str = "SELECT cluster_id, shard_id, ordinal, generation, secret FROM cluster";
+
+const OWNERS: &str = "SELECT slot, state = 'active', owner_epoch FROM slot_owner";
 
 const PUT: &str = "INSERT INTO cluster_data (key, version, value) VALUES ($1, $2, $3) \
      ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value \
      WHERE cluster_data.version < excluded.version";
 
 impl PostgresShard {
+    /// What stands there; nothing is made or migrated, and the breaker stays as it is.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn peek(&self) -> Result<Option<Sighting>, StoreError> {
+        let lent = Lent::probe(self).await?;
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, \
+             to_regclass('urlshort.schema_versions') IS NOT NULL";
+        let row = lent.one(sql, &[]).await?;
+        let mut seen = Sighting {
+            now: Timestamp::from_micros(row.get(0)),
+            schema: 0,
+            identity: None,
+            slots: Vec::new(),
+            map: None,
+            has_links: false,
+        };
+        if row.get(1) {
+            let sql = "SELECT coalesce(max(version), 0) FROM schema_versions";
+            seen.schema = lent.one(sql, &[]).await?.get(0);
+        }
+        if seen.schema > 0 {
+            seen.identity = lent.query(ROW, &[]).await?.first().map(cluster_of);
+            let owners = lent.query(OWNERS, &[]).await?;
+            seen.slots = owners.iter().filter_map(owner_of).collect();
+            let sql = "SELECT value FROM cluster_data WHERE key = $1";
+            let map = lent.query(sql, &[&SLOT_MAP_KEY]).await?;
+            seen.map = map.first().map(|row| row.get(0));
+            let sql = "SELECT EXISTS (SELECT FROM links)";
+            seen.has_links = lent.one(sql, &[]).await?.get(0);
+        }
+        Ok(Some(seen))
+    }
+
     /// Who this shard is; `None` for an empty database.
     ///
     /// # Errors
@@ -85,16 +124,8 @@ impl PostgresShard {
     /// # Errors
     /// An outage.
     pub async fn slot_owners(&self) -> Result<Vec<SlotOwner>, StoreError> {
-        let sql = "SELECT slot, state = 'active', owner_epoch FROM slot_owner";
-        let rows = self.lend(Class::Work).await?.query(sql, &[]).await?;
-        let owner = |row: &Row| {
-            Some(SlotOwner {
-                slot: slot(row.get(0))?,
-                active: row.get(1),
-                owner_epoch: row.get(2),
-            })
-        };
-        Ok(rows.iter().filter_map(owner).collect())
+        let rows = self.lend(Class::Work).await?.query(OWNERS, &[]).await?;
+        Ok(rows.iter().filter_map(owner_of).collect())
     }
 
     /// Takes a slot's ownership from this shard, which another one holds with a higher epoch.
@@ -173,6 +204,14 @@ async fn put(lent: &Lent, row: &DataRow) -> Result<(), StoreError> {
     lent.query(PUT, &[&row.key, &row.version, &row.value])
         .await
         .map(drop)
+}
+
+fn owner_of(row: &Row) -> Option<SlotOwner> {
+    Some(SlotOwner {
+        slot: slot(row.get(0))?,
+        active: row.get(1),
+        owner_epoch: row.get(2),
+    })
 }
 
 fn cluster_of(row: &Row) -> ClusterRow {

@@ -1,18 +1,38 @@
 //! Identity, ownership and the cluster-wide small data in a file-backed shard.
 
+use std::path::Path;
+use std::time::Duration;
+
 use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension as _;
 use rusqlite::params;
+use url::Url;
 
 use crate::slots::SLOTS;
 use crate::slots::Slot;
+use crate::store::cluster::SLOT_MAP_KEY;
 use crate::store::error::StoreError;
 use crate::store::rows::ClusterRow;
 use crate::store::rows::DataRow;
 use crate::store::rows::SlotOwner;
+use crate::store::shard::Sighting;
 use crate::store::sqlite::SqliteShard;
+use crate::store::sqlite::now;
 
 impl SqliteShard {
+    /// What stands there; nothing is made or migrated. `None`: there is no such file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub async fn peek(&self) -> Result<Option<Sighting>, StoreError> {
+        let path = self.inner.path.clone();
+        match tokio::task::spawn_blocking(move || peek(&path)).await {
+            Ok(seen) => seen.map_err(|error| self.failure(error)),
+            Err(panicked) => Err(self.unavailable(panicked)),
+        }
+    }
+
     /// Who this shard is; `None` for an empty database.
     ///
     /// # Errors
@@ -69,25 +89,7 @@ impl SqliteShard {
     /// # Errors
     /// An outage.
     pub async fn slot_owners(&self) -> Result<Vec<SlotOwner>, StoreError> {
-        self.read(|connection| {
-            connection
-                .prepare_cached("SELECT slot, state = 'active', owner_epoch FROM slot_owner")?
-                .query_map([], |row| {
-                    Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?))
-                })?
-                .filter_map(|row| {
-                    row.map(|(slot, active, owner_epoch)| {
-                        Some(SlotOwner {
-                            slot: Slot::new(slot)?,
-                            active,
-                            owner_epoch,
-                        })
-                    })
-                    .transpose()
-                })
-                .collect()
-        })
-        .await
+        self.read(owners).await
     }
 
     /// Takes a slot's ownership from this shard, which another one holds with a higher epoch.
@@ -165,6 +167,80 @@ impl SqliteShard {
         })
         .await
     }
+}
+
+/// Reads a file without a trace of having been there.
+fn peek(path: &Path) -> rusqlite::Result<Option<Sighting>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let connection = open_to_look(path)?;
+    let has = |table: &str| {
+        connection
+            .prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
+            .exists([table])
+    };
+    let mut seen = Sighting {
+        now: now(),
+        schema: 0,
+        identity: None,
+        slots: Vec::new(),
+        map: None,
+        has_links: false,
+    };
+    if has("schema_versions")? {
+        let sql = "SELECT coalesce(max(version), 0) FROM schema_versions";
+        seen.schema = connection.query_row(sql, [], |row| row.get(0))?;
+    }
+    if seen.schema > 0 {
+        seen.identity = row(&connection)?;
+        seen.slots = owners(&connection)?;
+        let sql = "SELECT value FROM cluster_data WHERE key = ?1";
+        let map = connection.query_row(sql, [SLOT_MAP_KEY], |row| row.get(0));
+        seen.map = map.optional()?;
+        let sql = "SELECT EXISTS (SELECT 1 FROM links)";
+        seen.has_links = connection.query_row(sql, [], |row| row.get(0))?;
+    }
+    Ok(Some(seen))
+}
+
+/// Even a reader makes the files of the write-ahead log, unless it is told that nobody writes:
+/// which is so where there is no log.
+fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    let url = path.canonicalize().ok().map(Url::from_file_path);
+    let connection = match url {
+        Some(Ok(mut url)) if !Path::new(&log).exists() => {
+            url.set_query(Some("immutable=1"));
+            Connection::open_with_flags(url.as_str(), flags)?
+        }
+        _ => Connection::open_with_flags(path, flags)?,
+    };
+    connection.busy_timeout(Duration::from_secs(1))?;
+    Ok(connection)
+}
+
+fn owners(connection: &Connection) -> rusqlite::Result<Vec<SlotOwner>> {
+    connection
+        .prepare_cached("SELECT slot, state = 'active', owner_epoch FROM slot_owner")?
+        .query_map([], |row| {
+            Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .filter_map(|row| {
+            row.map(|(slot, active, owner_epoch)| {
+                Some(SlotOwner {
+                    slot: Slot::new(slot)?,
+                    active,
+                    owner_epoch,
+                })
+            })
+            .transpose()
+        })
+        .collect()
 }
 
 fn row(connection: &Connection) -> rusqlite::Result<Option<ClusterRow>> {

@@ -1,0 +1,133 @@
+//! Asks every shard who it is; `cluster` judges what they say together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::commands::Failure;
+use crate::commands::diagnose::cluster;
+use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::cause;
+use crate::config::Config;
+use crate::config::ShardUrl;
+use crate::store::shard::Shard;
+use crate::store::shard::Sighting;
+
+/// Whether `serve` could follow a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// On one shard at least.
+    Usable,
+    /// Every shard answers, and none has anything yet.
+    NotStarted,
+    /// On none.
+    Broken,
+}
+
+/// What the shards said.
+#[derive(Debug)]
+pub(super) struct Shards {
+    /// One for each shard, and for what they are together.
+    pub(super) findings: Vec<Finding>,
+    /// What they come to.
+    pub(super) verdict: Verdict,
+}
+
+/// What one shard said.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// `shard 0 (sqlite:data/shard-0.db)`.
+    pub(super) name: String,
+    /// `None`: no file is there. Else why there is no answer.
+    pub(super) answer: Result<Option<Sighting>, String>,
+    /// The newest migration that this program has for it.
+    pub(super) newest_schema: i64,
+    /// The time of the whole look.
+    pub(super) latency: Duration,
+    /// How far this machine's clock is ahead of the database's, in microseconds.
+    pub(super) skew: i64,
+}
+
+/// Looks at every shard at once.
+pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
+    let mut shards = Vec::new();
+    for (place, shard) in config.shards.iter().enumerate() {
+        let name = format!("shard {place} ({})", shard.url);
+        let shard = Shard::of(place, &shard.url)
+            .map_err(|error| Failure::Configuration(format!("shards[{place}].url: {error}")))?;
+        shards.push((name, shard));
+    }
+    let looks = shards.iter().map(|(name, shard)| look(name, shard));
+    let (looks, unnamed) = tokio::join!(futures_util::future::join_all(looks), unnamed(config));
+    let mut judged = cluster::judge(&looks);
+    judged.findings.extend(unnamed);
+    Ok(judged)
+}
+
+async fn look(name: &str, shard: &Shard) -> Look {
+    let (begun, asked) = (Instant::now(), micros());
+    let answer = match timeout(PATIENCE, shard.peek()).await {
+        Ok(answer) => answer.map_err(|error| cause(&error)),
+        Err(_) => Err("silent for 2 s".to_owned()),
+    };
+    // The database said its time somewhere in between.
+    let skew = match &answer {
+        Ok(Some(seen)) if seen.now.micros() < asked => asked - seen.now.micros(),
+        Ok(Some(seen)) => (micros() - seen.now.micros()).min(0),
+        Ok(None) | Err(_) => 0,
+    };
+    Look {
+        name: name.to_owned(),
+        answer,
+        newest_schema: shard.newest_schema(),
+        latency: begun.elapsed(),
+        skew,
+    }
+}
+
+fn micros() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Shard files of the data folder that hold links and that nobody serves.
+async fn unnamed(config: &Config) -> Vec<Finding> {
+    let named: Vec<PathBuf> = config
+        .shards
+        .iter()
+        .filter_map(|shard| match &shard.url {
+            ShardUrl::Sqlite(path) => path.canonicalize().ok(),
+            ShardUrl::Postgres(_) => None,
+        })
+        .collect();
+    let Ok(entries) = std::fs::read_dir(&config.data_dir) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let is_shard = name.starts_with("shard-") && name.ends_with(".db");
+        if !is_shard || path.canonicalize().is_ok_and(|path| named.contains(&path)) {
+            continue;
+        }
+        let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
+            continue;
+        };
+        if let Ok(Ok(Some(seen))) = timeout(PATIENCE, shard.peek()).await
+            && seen.has_links
+        {
+            let what = format!("{} holds links, and no shard names it", path.display());
+            let next = "add it to [[shards]], or move it out of the data folder";
+            let facts = json!({"path": path.display().to_string()});
+            findings.push(Finding::warn("unnamed shard", what, next).with(facts));
+        }
+    }
+    findings
+}

@@ -1,0 +1,263 @@
+//! `seed`: many realistic links, the same ones for the same seed number, through the bulk path.
+
+mod corpus;
+mod made_up;
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::app;
+use crate::commands::Failure;
+use crate::commands::report;
+use crate::config::Config;
+use crate::domain::code::ShortCode;
+use crate::domain::target::TargetError;
+use crate::domain::time::Timestamp;
+use crate::service::link_input::NewLinkInput;
+use crate::service::links::LinkError;
+use crate::service::links::Links;
+use crate::slots::Slot;
+use crate::store::Store;
+
+/// Links of one statement.
+const CHUNK: usize = 1_000;
+/// Statements under way, for each shard: one is prepared while the other runs.
+const AT_ONCE: usize = 2;
+/// Look-ups under way within a chunk whose codes were taken.
+const LOOKUPS: usize = 8;
+/// Reasons of failures that are told.
+const TOLD: usize = 5;
+
+/// What is made, and how it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// How many links.
+    pub count: u64,
+    /// Which ones: another number makes other links.
+    pub seed: u64,
+    /// The summary as JSON.
+    pub json: bool,
+    /// Neither progress nor summary for people.
+    pub quiet: bool,
+}
+
+/// What became of the links.
+#[derive(Debug, Default)]
+struct Tally {
+    made: u64,
+    there: u64,
+    failed: u64,
+    reasons: BTreeMap<String, u64>,
+}
+
+/// Makes the links that are not there yet.
+///
+/// # Errors
+/// [`Failure`] where no shard is usable, or a link could not be made.
+pub async fn run(config: Config, wanted: Wanted) -> Result<(), Failure> {
+    let store = app::started_store(&config).await?;
+    let redirector = app::redirector(&config, &store, &Arc::default())?;
+    let links = Arc::new(app::links(&config, &store, &redirector));
+    let bar = report::progress(wanted.count, "links", wanted.quiet || wanted.json);
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    let mut running = JoinSet::new();
+    let most = AT_ONCE * store.members().len();
+    let mut chunks = Chunks::new(wanted, &store, &links);
+    while let Some(chunk) = chunks.next() {
+        while running.len() >= most {
+            tally.take(running.join_next().await, &bar)?;
+        }
+        running.spawn(make(Arc::clone(&links), chunk));
+    }
+    while !running.is_empty() {
+        tally.take(running.join_next().await, &bar)?;
+    }
+    tally.refuse(chunks.refused);
+    bar.finish_and_clear();
+    redirector.far_cache().close().await;
+    tell(wanted, &tally, begun.elapsed().as_secs_f64());
+    if tally.failed == 0 {
+        return Ok(());
+    }
+    let reasons: Vec<String> = tally
+        .reasons
+        .iter()
+        .take(TOLD)
+        .map(|(reason, n)| format!("{n} times: {reason}"))
+        .collect();
+    Err(Failure::Failed(format!(
+        "{} links were not made; run it again for them. {}",
+        tally.failed,
+        reasons.join("; ")
+    )))
+}
+
+fn tell(wanted: Wanted, tally: &Tally, seconds: f64) {
+    let Tally {
+        made,
+        there,
+        failed,
+        ..
+    } = tally;
+    let total = made + there + failed;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate for people"
+    )]
+    let rate = (total as f64 / seconds.max(1e-6)).round() as u64;
+    let seconds = (seconds * 1_000.0).round() / 1_000.0;
+    if wanted.json {
+        report::json(&json!({
+            "schema_version": 1, "seed": wanted.seed, "count": wanted.count, "made": made,
+            "already_there": there, "failed": failed, "seconds": seconds,
+            "links_per_second": rate,
+        }));
+    } else if !wanted.quiet {
+        report::line(&format!(
+            "seed {}: {made} made, {there} already there, {failed} failed, \
+             in {seconds:.2} s ({rate} links/s)",
+            wanted.seed
+        ));
+    }
+}
+
+/// Links in chunks that one shard owns each.
+struct Chunks<'store> {
+    wanted: Wanted,
+    store: &'store Store,
+    links: &'store Links,
+    now: Timestamp,
+    next: u64,
+    codes: HashSet<ShortCode>,
+    gathering: BTreeMap<Option<usize>, Vec<NewLinkInput>>,
+    refused: Vec<TargetError>,
+}
+
+impl<'store> Chunks<'store> {
+    fn new(wanted: Wanted, store: &'store Store, links: &'store Links) -> Self {
+        Self {
+            wanted,
+            store,
+            links,
+            now: store.clock().now(),
+            next: 0,
+            codes: HashSet::new(),
+            gathering: BTreeMap::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> Option<Vec<NewLinkInput>> {
+        while self.next < self.wanted.count {
+            let index = self.next;
+            self.next += 1;
+            let seed = self.wanted.seed;
+            let fields = match made_up::fields(seed, index, self.now, self.links.policy()) {
+                Ok(fields) => fields,
+                Err(error) => {
+                    self.refused.push(error);
+                    continue;
+                }
+            };
+            let code = self.code(index);
+            let owner = self.store.owner(Slot::of(code.as_str()));
+            let place = owner.map(|member| member.place);
+            let chunk = self.gathering.entry(place).or_default();
+            chunk.push(NewLinkInput {
+                code: Some(code),
+                code_length: None,
+                reuse_existing: false,
+                fields,
+            });
+            if chunk.len() == CHUNK {
+                return self.gathering.remove(&place);
+            }
+        }
+        self.gathering.pop_first().map(|(_, chunk)| chunk)
+    }
+
+    /// The link's own code; two links of one run never share it.
+    fn code(&mut self, index: u64) -> ShortCode {
+        let mut codes = (0..).filter_map(|attempt| made_up::code(self.wanted.seed, index, attempt));
+        let code = codes.find(|code| self.codes.insert(code.clone()));
+        code.expect("there are more codes than a run can use up")
+    }
+}
+
+/// Makes a chunk; a code that is taken by the same link is no failure.
+async fn make(links: Arc<Links>, chunk: Vec<NewLinkInput>) -> Tally {
+    let wanted: Vec<(Option<ShortCode>, String)> = chunk
+        .iter()
+        .map(|input| (input.code.clone(), input.fields.target.clone()))
+        .collect();
+    let made = links
+        .make_many(chunk.into_iter().map(Ok).collect(), None)
+        .await;
+    let mut tally = Tally::default();
+    let mut taken = Vec::new();
+    for (made, (code, target)) in made.into_iter().zip(wanted) {
+        match (made, code) {
+            (Ok(_), _) => tally.made += 1,
+            (Err(LinkError::Taken), Some(code)) => taken.push((code, target)),
+            (Err(error), _) => tally.fail(&error),
+        }
+    }
+    let asked = taken.into_iter().map(|(code, target)| {
+        let links = &links;
+        async move { (links.find_public(&code).await, target) }
+    });
+    let mut asked = futures_util::stream::iter(asked).buffer_unordered(LOOKUPS);
+    while let Some((found, target)) = asked.next().await {
+        match found {
+            Ok(link) if *link.route.target == *target => tally.there += 1,
+            Ok(_) => tally.fail(&LinkError::Taken),
+            Err(error) => tally.fail(&error),
+        }
+    }
+    tally
+}
+
+impl Tally {
+    fn fail(&mut self, error: &dyn std::error::Error) {
+        self.failed += 1;
+        let cause = error.source().map(ToString::to_string);
+        let reason = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        *self.reasons.entry(reason).or_default() += 1;
+    }
+
+    fn refuse(&mut self, refused: Vec<TargetError>) {
+        for error in refused {
+            self.fail(&error);
+        }
+    }
+
+    /// Adds what a chunk came to.
+    fn take(
+        &mut self,
+        ended: Option<Result<Self, tokio::task::JoinError>>,
+        bar: &indicatif::ProgressBar,
+    ) -> Result<(), Failure> {
+        let part = match ended {
+            Some(Ok(part)) => part,
+            Some(Err(error)) => return Err(Failure::Bug(format!("a chunk was lost: {error}"))),
+            None => return Ok(()),
+        };
+        bar.inc(part.made + part.there + part.failed);
+        self.made += part.made;
+        self.there += part.there;
+        self.failed += part.failed;
+        for (reason, n) in part.reasons {
+            *self.reasons.entry(reason).or_default() += n;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The spool of a process: its own files, those that it adopted, and what their users ask of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::events::queue::Queue;
+use crate::events::queue::Ticket;
+use crate::events::spool::file::SpoolFile;
+use crate::events::spool::writer::Writer;
+use crate::slots::SLOTS;
+use crate::slots::Slot;
+
+/// A WAL that checkpoints could not shrink is cut when it gets this long.
+const MAX_WAL: u64 = 64 << 20;
+
+/// How the spool works.
+#[derive(Clone, Debug)]
+pub struct SpoolOptions {
+    /// Where its files lie.
+    pub folder: PathBuf,
+    /// How often the queue is drained.
+    pub drain: Duration,
+    /// Whether a commit waits for the disk.
+    pub fsync: bool,
+    /// The bound of all files together.
+    pub bytes: u64,
+}
+
+/// The outcome of drains, for those who wait for one.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The last drain that ended.
+    pub done: u64,
+    /// The latest drains that lost their clicks.
+    pub failed: Vec<u64>,
+    /// Whether the spool takes no more for now.
+    pub full: bool,
+}
+
+/// The spool of this process: its own files and those that it adopted.
+#[derive(Debug)]
+pub struct Spool {
+    pub(super) producer: Uuid,
+    pub(super) files: Mutex<Vec<Arc<SpoolFile>>>,
+    pub(super) cluster: Mutex<Option<String>>,
+    pub(super) reports: watch::Sender<Report>,
+    pub(super) stop: AtomicBool,
+    pub(super) options: SpoolOptions,
+    pub(super) bytes: AtomicU64,
+    /// Payload bytes per slot that are not deleted yet.
+    pub(super) by_slot: Vec<AtomicU64>,
+}
+
+impl Spool {
+    /// A spool for this process incarnation; its file is made with the first click.
+    #[must_use]
+    pub fn new(options: SpoolOptions) -> Arc<Self> {
+        Arc::new(Self {
+            producer: Uuid::now_v7(),
+            files: Mutex::default(),
+            cluster: Mutex::default(),
+            reports: watch::channel(Report::default()).0,
+            stop: AtomicBool::new(false),
+            options,
+            bytes: AtomicU64::new(0),
+            by_slot: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+        })
+    }
+
+    /// This process incarnation.
+    #[must_use]
+    pub const fn producer(&self) -> Uuid {
+        self.producer
+    }
+
+    /// Where the files lie.
+    #[must_use]
+    pub const fn folder(&self) -> &PathBuf {
+        &self.options.folder
+    }
+
+    /// Every file that this process ships: its own, and adopted ones.
+    #[must_use]
+    pub fn files(&self) -> Vec<Arc<SpoolFile>> {
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes a file in that was adopted.
+    pub fn add(&self, file: SpoolFile) {
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::new(file));
+    }
+
+    /// Lets go of a closed and empty file and deletes it.
+    pub fn discard(&self, file: &Arc<SpoolFile>) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|other| !Arc::ptr_eq(other, file));
+        file.remove();
+    }
+
+    /// Counts payload bytes as gone, after rows were deleted.
+    pub fn released(&self, slot: Slot, bytes: u64) {
+        if let Some(held) = self.by_slot.get(slot.index()) {
+            let before = held.load(Ordering::Relaxed);
+            held.store(before.saturating_sub(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Says which cluster the clicks are for, once it is known.
+    pub fn set_cluster(&self, cluster: &str) {
+        let mut known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() {
+            *known = Some(cluster.to_owned());
+            for file in self.files() {
+                if let Err(error) = file.set_cluster(cluster) {
+                    tracing::warn!(%error, "the spool does not name its cluster yet");
+                }
+            }
+        }
+    }
+
+    pub(super) fn cluster(&self) -> Option<String> {
+        self.cluster
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until the drain of `ticket` is committed; `false` if its clicks were lost.
+    pub async fn committed(&self, ticket: Ticket) -> bool {
+        let mut reports = self.reports.subscribe();
+        match reports.wait_for(|report| report.done >= ticket.0).await {
+            Ok(report) => !report.failed.contains(&ticket.0),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether it takes no more for now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.reports.borrow().full
+    }
+
+    /// The bytes of all files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Starts the threads that drain `queue` and checkpoint the files.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(self: &Arc<Self>, queue: Arc<Queue>) -> std::io::Result<thread::JoinHandle<()>> {
+        let spool = Arc::clone(self);
+        thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || spool.checkpoints())?;
+        let spool = Arc::clone(self);
+        thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || Writer::new(spool, queue).run())
+    }
+
+    /// Ends the writer after one more drain; join the thread to wait for it.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    fn checkpoints(&self) {
+        while !self.stop.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(200));
+            for file in self.files() {
+                file.checkpoint(file.bytes() > MAX_WAL && !file.is_closed());
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A configured shard and what is known of it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+
+use crate::config::ShardConfig;
+use crate::config::ShardUrl;
+use crate::store::rows::ClusterRow;
+use crate::store::shard::Shard;
+
+/// A configured shard and what is known of it.
+#[derive(Debug)]
+pub struct Member {
+    /// Its place in the configuration.
+    pub place: usize,
+    /// Its URL without secrets.
+    pub name: String,
+    /// Its share in a new cluster.
+    pub weight: f64,
+    /// The database.
+    pub shard: Shard,
+    /// Whether it takes part.
+    pub state: ArcSwap<MemberState>,
+    /// Who it is, once it said so.
+    pub identity: ArcSwapOption<ClusterRow>,
+}
+
+/// Whether a shard takes part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// Not judged yet, with the reason.
+    Waiting(String),
+    /// Part of the cluster. It may be down at the moment.
+    Member,
+    /// Contradicts the cluster: somebody must act.
+    Failed(String),
+}
+
+impl Member {
+    pub(super) fn wait_for(&self, why: &str) {
+        self.state
+            .store(Arc::new(MemberState::Waiting(why.to_owned())));
+    }
+
+    pub(super) fn fail(&self, why: &str) {
+        let failed = MemberState::Failed(why.to_owned());
+        if **self.state.load() != failed {
+            tracing::error!(shard = self.place, why, "the shard cannot take part");
+            self.state.store(Arc::new(failed));
+        }
+    }
+
+    /// Whether it is part of the cluster.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        **self.state.load() == MemberState::Member
+    }
+
+    /// Says where it is, for people: `shard 1 (postgres://host/db)`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("shard {} ({})", self.place, self.name)
+    }
+
+    /// Whether it is a file of this machine.
+    #[must_use]
+    pub fn is_file(config: &ShardConfig) -> bool {
+        matches!(config.url, ShardUrl::Sqlite(_))
+    }
+}
