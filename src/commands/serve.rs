@@ -325,8 +325,17 @@ async fn drain_local(local: &Rollup, deadline: tokio::time::Instant) -> bool {
     let mut done = true;
     for member in local.store.members() {
         let mut cursors = std::collections::HashMap::new();
-        let flushed = rollup::flush(local, member.place, &mut cursors);
-        done &= matches!(tokio::time::timeout_at(deadline, flushed).await, Ok(Ok(_)));
+        loop {
+            let flushed = rollup::flush(local, member.place, &mut cursors);
+            match tokio::time::timeout_at(deadline, flushed).await {
+                Ok(Ok(0)) => break,
+                Ok(Ok(_)) => (),
+                Ok(Err(_)) | Err(_) => {
+                    done = false;
+                    break;
+                }
+            }
+        }
     }
     done
 }

@@ -213,6 +213,8 @@ fn open_and_migrate(path: &Path) -> rusqlite::Result<Connection> {
         return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error)));
     }
     let mut connection = open(path)?;
+    // A flush of counts touches some thousand pages; they are written once, at its end.
+    connection.pragma_update(None, "cache_size", -32_768)?;
     migrate::sqlite(&mut connection, now())?;
     Ok(connection)
 }
