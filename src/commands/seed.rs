@@ -229,9 +229,7 @@ async fn make(links: Arc<Links>, chunk: Vec<NewLinkInput>) -> Tally {
 impl Tally {
     fn fail(&mut self, error: &dyn std::error::Error) {
         self.failed += 1;
-        let cause = error.source().map(ToString::to_string);
-        let reason = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-        *self.reasons.entry(reason).or_default() += 1;
+        *self.reasons.entry(error.to_string()).or_default() += 1;
     }
 
     fn refuse(&mut self, refused: Vec<TargetError>) {

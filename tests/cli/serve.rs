@@ -69,10 +69,10 @@ fn a_second_signal_stops_at_once() {
         .env("URLSHORT__ADMIN__LISTEN", "127.0.0.1:0")
         .env("URLSHORT__STOP__DELAY_SECONDS", "60")
         .start();
+    wait_until_ready(&server);
     server.terminate();
     server.logged("a second signal stops at once");
-    let (status, _) = ask(server.admin, "GET", "/readyz", "");
-    assert_eq!(status, 503, "it is not ready any more");
+    wait_until(&server, 503);
     let begun = Instant::now();
     server.terminate();
     let (status, _) = server.ended();
@@ -170,15 +170,19 @@ fn stop(server: Server) -> String {
     printed
 }
 
-/// Returns once `/readyz` is 200: the process waits for its shards, not for us.
+/// Returns once the start has succeeded.
 #[track_caller]
 fn wait_until_ready(server: &Server) {
+    wait_until(server, 200);
+}
+
+/// Returns once `/readyz` answers `status`: nothing else tells how far the process has come.
+#[track_caller]
+fn wait_until(server: &Server, status: u16) {
     let begun = Instant::now();
-    while ask(server.admin, "GET", "/readyz", "").0 != 200 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "it is never ready"
-        );
+    while ask(server.admin, "GET", "/readyz", "").0 != status {
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(20), "never {status}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
