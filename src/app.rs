@@ -278,8 +278,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Shard files in the data folder that hold links and that the configuration does not name: links
-/// that nobody serves.
-pub async fn unnamed_shards(config: &Config) -> Vec<(PathBuf, i64)> {
+/// that nobody serves. They are looked at, never opened for writing.
+pub async fn unnamed_shards(config: &Config) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(&config.data_dir) else {
         return Vec::new();
     };
@@ -293,28 +293,26 @@ pub async fn unnamed_shards(config: &Config) -> Vec<(PathBuf, i64)> {
         .collect();
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
+        let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
         let is_shard = name.starts_with("shard-") && name.ends_with(".db");
-        if is_shard && path.canonicalize().is_ok_and(|path| !named.contains(&path)) {
-            let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
-                continue;
-            };
-            if shard.connect().await.is_ok()
-                && let Ok(links) = shard.count_links().await
-                && links > 0
-            {
-                found.push((path, links));
-            }
+        if !is_shard || path.canonicalize().is_ok_and(|path| named.contains(&path)) {
+            continue;
+        }
+        let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
+            continue;
+        };
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(2), shard.peek()).await;
+        if matches!(seen, Ok(Ok(Some(seen))) if seen.has_links) {
+            found.push(path);
         }
     }
     found
 }
 
-/// Which dependencies the configuration names, in one line for people.
+/// How many shards of which kind there are, for people.
 #[must_use]
-pub fn shape(config: &Config) -> String {
+pub fn shards(config: &Config) -> String {
     let files = config
         .shards
         .iter()
@@ -334,6 +332,13 @@ pub fn shape(config: &Config) -> String {
             if servers == 1 { "" } else { "s" }
         ));
     }
+    parts.join(", ")
+}
+
+/// Which dependencies the configuration names, in one line for people.
+#[must_use]
+pub fn shape(config: &Config) -> String {
+    let mut parts = vec![shards(config)];
     if config.cache.redis.is_some() {
         parts.push("Redis".to_owned());
     }

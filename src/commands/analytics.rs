@@ -73,7 +73,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     report::line(&format!(
         "urlshort analytics counts clicks of {} into {}; metrics on http://{}/metrics",
         config.events.topic,
-        app::shape(&config),
+        app::shards(&config),
         probes.address
     ));
     tokio::spawn(probes.server);

@@ -16,7 +16,7 @@ pub async fn run(config: Config, restored: bool) -> Result<(), Failure> {
         if member.takes_part() && member.shard.is_up() {
             report::line(&format!("{}: up to date", member.label()));
         } else {
-            away.push(format!("{}: {:?}", member.label(), member.state.load()));
+            away.push(format!("{}: {}", member.label(), member.state.load()));
         }
     }
     if restored {

@@ -144,10 +144,10 @@ async fn after_start(config: Config, state: Arc<AppState>, started: Cancellation
             "the first admin key was not made; run `urlshort keys create`"
         ),
     }
-    for (path, links) in app::unnamed_shards(&config).await {
+    for path in app::unnamed_shards(&config).await {
         let message = format!(
-            "{} holds {links} links and the configuration does not name it: add it to [[shards]], \
-             or move it out of the data folder",
+            "{} holds links and the configuration does not name it: add it to [[shards]], or move it \
+             out of the data folder",
             path.display()
         );
         state.health.warn("shards:unnamed", &message);
@@ -313,6 +313,7 @@ async fn finish(
         );
     }
     state.redirector.far_cache().close().await;
+    state.store.close().await;
     if loops.failed.is_cancelled() {
         return Err(Failure::Bug(
             "a loop of the process failed; see the log".to_owned(),

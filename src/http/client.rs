@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use actix_web::http::header::HOST;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderName;
+use actix_web::http::header::HeaderValue;
 
 use crate::domain::target::is_private;
 use crate::http::state::AppState;
@@ -61,7 +62,7 @@ impl<'request> Client<'request> {
         if !self.trusted {
             return unknown;
         }
-        match self.headers.get(CF_IPCOUNTRY).map(|value| value.as_bytes()) {
+        match self.headers.get(CF_IPCOUNTRY).map(HeaderValue::as_bytes) {
             Some(b"XX" | b"xx") | None => unknown,
             Some([a, b]) if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
                 [a.to_ascii_uppercase(), b.to_ascii_uppercase()]
@@ -78,7 +79,7 @@ impl<'request> Client<'request> {
         let scheme = self
             .headers
             .get(X_FORWARDED_PROTO)
-            .map(|value| value.as_bytes());
+            .map(HeaderValue::as_bytes);
         let scheme = if self.trusted && scheme == Some(b"https") {
             "https"
         } else {

@@ -6,6 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::http::header::HeaderMap;
+use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
 use serde_json::json;
 
@@ -57,7 +59,7 @@ pub(super) enum ApiError {
 
 impl ApiError {
     /// No `_` arm: a new failure must choose its status before it compiles.
-    fn parts(&self) -> (StatusCode, &'static str) {
+    pub(super) fn parts(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
@@ -145,10 +147,12 @@ impl ApiError {
         }
     }
 
-    fn errors(&self) -> &[FieldError] {
-        match self {
-            Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) => errors,
-            _ => &[],
+    /// The complaints about single fields, if this is about fields.
+    pub(super) fn errors(&self) -> &[FieldError] {
+        if let Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) = self {
+            errors
+        } else {
+            &[]
         }
     }
 
@@ -163,30 +167,11 @@ impl ApiError {
         let (status, code) = self.parts();
         self.log(id);
         let mut response = HttpResponse::build(status);
-        response.insert_header((header::CACHE_CONTROL, "no-store"));
-        match self {
-            Self::RateLimited(limited, _) => {
-                response.insert_header((header::RETRY_AFTER, limited.retry_after));
-                response.insert_header(("RateLimit-Limit", limited.limit));
-                response.insert_header(("RateLimit-Remaining", 0));
-                response.insert_header(("RateLimit-Reset", limited.retry_after));
-            }
-            Self::Method(allowed) => {
-                response.insert_header((header::ALLOW, *allowed));
-            }
-            Self::Unauthenticated(_) => {
-                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                // Spread over 1 to 3 s, so that those who wait do not come back together.
-                let seconds = 1 + id.bytes().map(u64::from).sum::<u64>() % 3;
-                response.insert_header((header::RETRY_AFTER, seconds));
-            }
-            _ => (),
-        }
         let title = status.canonical_reason().unwrap_or("Error");
         if html && let Ok(page) = state.pages.error(&self.page(status)) {
-            return response.content_type("text/html; charset=utf-8").body(page);
+            let mut response = response.content_type("text/html; charset=utf-8").body(page);
+            self.tell(id, response.headers_mut());
+            return response;
         }
         let mut problem = json!({
             "type": format!("urn:urlshort:problem:{code}"), "title": title,
@@ -202,7 +187,31 @@ impl ApiError {
         let mut response = response.body(problem.to_string());
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        self.tell(id, response.headers_mut());
         response
+    }
+
+    /// What the headers of an answer say about this failure.
+    pub(super) fn tell(&self, id: &str, headers: &mut HeaderMap) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Self::RateLimited(limited, _) = self {
+            headers.insert(header::RETRY_AFTER, limited.retry_after.into());
+            for (name, value) in [
+                ("ratelimit-limit", u64::from(limited.limit)),
+                ("ratelimit-remaining", 0),
+                ("ratelimit-reset", limited.retry_after),
+            ] {
+                headers.insert(HeaderName::from_static(name), value.into());
+            }
+        } else if let Self::Method(allowed) = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        } else if let Self::Unauthenticated(_) = self {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        } else if self.parts().0 == StatusCode::SERVICE_UNAVAILABLE {
+            // Spread over 1 to 3 s, so that those who wait do not come back together.
+            let seconds = 1 + id.bytes().map(u64::from).sum::<u64>() % 3;
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
     }
 
     fn page(&self, status: StatusCode) -> ErrorPage {
@@ -245,16 +254,15 @@ impl ApiError {
 
     /// What went wrong inside, once, with the id that the caller has.
     fn log(&self, id: &str) {
-        match self {
-            Self::Internal(why) => tracing::error!(request_id = id, why, "a request failed"),
-            Self::Link(LinkError::Damaged(error)) => {
-                let source = std::error::Error::source(error).map(ToString::to_string);
-                tracing::error!(request_id = id, %error, source, "a request failed");
-            }
-            Self::Link(LinkError::Unavailable(error)) | Self::Stats(StatsError::Store(error)) => {
-                tracing::debug!(request_id = id, %error, "a shard did not answer");
-            }
-            _ => (),
+        if let Self::Internal(why) = self {
+            tracing::error!(request_id = id, why, "a request failed");
+        } else if let Self::Link(LinkError::Damaged(error)) = self {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(request_id = id, %error, source, "a request failed");
+        } else if let Self::Link(LinkError::Unavailable(error))
+        | Self::Stats(StatsError::Store(error)) = self
+        {
+            tracing::debug!(request_id = id, %error, "a shard did not answer");
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::telemetry::Tier;
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const PRIVATE_NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
-const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+pub(super) const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 pub(super) const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// One worker's front.

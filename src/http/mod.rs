@@ -1,6 +1,7 @@
 //! HTTP: requests in, answers out; what is decided is decided below.
 
 mod body;
+mod caller;
 mod client;
 mod error;
 mod front;

@@ -16,6 +16,7 @@ use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
 use crate::domain::link::Decision;
 use crate::http::body;
+use crate::http::caller;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::front::X_ROBOTS_TAG;
@@ -30,6 +31,7 @@ use crate::http::render::Preview;
 use crate::http::render::Share;
 use crate::http::render::Totals;
 use crate::http::state::AppState;
+use crate::http::wrap;
 use crate::service::links::LinkError;
 use crate::service::stats::Kind;
 use crate::service::stats::Range;
@@ -82,7 +84,7 @@ pub(super) async fn shorten(
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let client = Client::of(&state, peer, request.headers());
-    let created = match links::creator(&state, &request, 1) {
+    let created = match caller::creator(&state, &request, 1) {
         Ok((caller, _)) => state
             .links
             .create(&input, client.host(), &caller)
@@ -99,25 +101,26 @@ pub(super) async fn shorten(
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .finish()),
         Err(error) => {
-            let field = match &error {
-                ApiError::Link(LinkError::Taken) => "code",
-                ApiError::Link(LinkError::Invalid(errors)) => errors
-                    .first()
-                    .map_or("", |error| error.pointer.trim_start_matches('/')),
-                _ => "",
+            let field = if matches!(error, ApiError::Link(LinkError::Taken)) {
+                "code"
+            } else {
+                let first = error.errors().first();
+                first.map_or("", |error| error.pointer.trim_start_matches('/'))
             };
             let refusal = FieldError {
                 field: field.to_owned(),
                 message: error.to_string(),
             };
             let status = actix_web::ResponseError::status_code(&error);
-            page(
+            let mut shown = page(
                 status,
                 state.pages.home(&Home {
                     form,
                     error: Some(refusal),
                 }),
-            )
+            )?;
+            error.tell(&wrap::id_of(&request), shown.headers_mut());
+            Ok(shown)
         }
     }
 }
@@ -148,9 +151,10 @@ pub(super) async fn followable(
     code: &ShortCode,
 ) -> Result<(), ApiError> {
     let (entry, _) = redirect::resolve(state, request, code).await?;
-    match entry.route().decide(state.redirector.now()) {
+    let now = state.redirector.now();
+    match entry.route().decide(now) {
         Decision::Follow => Ok(()),
-        Decision::NotFound => Err(ApiError::NotFound),
+        Decision::NotFound => Err(redirect::missed(state, request, now)),
         Decision::Gone | Decision::Instead(_) => Err(redirect::gone(&entry)),
     }
 }
@@ -309,15 +313,21 @@ pub(super) async fn favicon(
 
 fn file(state: &AppState, request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
     let asset = state.pages.asset(name).ok_or(ApiError::NotFound)?;
-    let mut response = HttpResponse::Ok();
-    if links::matches_etag(request, &asset.etag) {
-        response = HttpResponse::NotModified();
-    }
+    let seen = links::matches_etag(request, &asset.etag);
+    let mut response = if seen {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
     response
         .insert_header((header::ETAG, asset.etag.clone()))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .content_type(asset.content_type);
-    Ok(response.body(asset.content))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    if seen {
+        return Ok(response.finish());
+    }
+    Ok(response
+        .content_type(asset.content_type)
+        .body(asset.content))
 }
 
 /// `GET /robots.txt`: pages may be listed, the API not; links say so themselves.

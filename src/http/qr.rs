@@ -70,16 +70,19 @@ pub(super) async fn answer(
         Format::Png => ("image/png", png(&drawn, look)?),
     };
     let etag = format!("\"{:016x}\"", xxh3_64(&bytes));
-    let mut response = HttpResponse::Ok();
-    if links::matches_etag(request, &etag) {
-        response = HttpResponse::NotModified();
-    }
+    let seen = links::matches_etag(request, &etag);
+    let mut response = if seen {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
     response
         .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "private, max-age=60"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .content_type(kind);
-    Ok(response.body(bytes))
+        .insert_header((header::CACHE_CONTROL, "private, max-age=60"));
+    if seen {
+        return Ok(response.finish());
+    }
+    Ok(response.content_type(kind).body(bytes))
 }
 
 fn look(request: &HttpRequest) -> Result<Look, ApiError> {

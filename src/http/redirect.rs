@@ -153,7 +153,7 @@ async fn decide(
         Decision::NotFound => Err(missed(state, request, now)),
         Decision::Gone => Err(gone(&entry)),
         Decision::Instead(url) => HeaderValue::from_str(url)
-            .map(instead)
+            .map(|location| instead(&entry, location))
             .map_err(|_error| gone(&entry)),
     };
     (tier, answer)
@@ -218,7 +218,7 @@ pub(super) async fn resolve(
 }
 
 /// 404, or 429 for a client that found nothing too often: the brake on guessing.
-fn missed(state: &AppState, request: &HttpRequest, now: Timestamp) -> ApiError {
+pub(super) fn missed(state: &AppState, request: &HttpRequest, now: Timestamp) -> ApiError {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let client = Client::of(state, peer, request.headers());
     match state.misses.charge(client.address, 1, now) {
@@ -240,12 +240,14 @@ pub(super) fn gone(entry: &NearEntry) -> ApiError {
 }
 
 /// 302 to where an expired link sends its visitors.
-fn instead(location: HeaderValue) -> HttpResponse {
+fn instead(entry: &NearEntry, location: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::FOUND);
-    response.headers_mut().insert(header::LOCATION, location);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, front::NO_STORE);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, front::NO_STORE);
+    if entry.route().hide_referrer {
+        headers.insert(header::REFERRER_POLICY, front::NO_REFERRER);
+    }
     response
 }
 

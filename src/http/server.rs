@@ -9,7 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::App;
+use actix_web::FromRequest;
+use actix_web::Handler;
 use actix_web::HttpServer;
+use actix_web::Resource;
+use actix_web::Responder;
 use actix_web::dev::Server;
 use actix_web::dev::Service as _;
 use actix_web::web;
@@ -76,19 +80,11 @@ fn routes(config: &mut web::ServiceConfig) {
                                     method("GET, HEAD, PATCH, DELETE")
                                 })),
                         )
-                        .service(
-                            web::resource("/links/{code}/stats")
-                                .route(web::get().to(stats::report))
-                                .default_service(web::to(|| async { method("GET") })),
-                        )
-                        .service(
-                            web::resource("/links/{code}/stats/{dimension}")
-                                .route(web::get().to(stats::values))
-                                .default_service(web::to(|| async { method("GET") })),
-                        )
-                        .route("/openapi.json", web::get().to(pages::openapi)),
+                        .service(readable("/links/{code}/stats", stats::report))
+                        .service(readable("/links/{code}/stats/{dimension}", stats::values))
+                        .service(readable("/openapi.json", pages::openapi)),
                 )
-                .route("/docs", web::get().to(pages::docs))
+                .service(readable("/docs", pages::docs))
                 .default_service(web::to(nothing)),
         )
         .service(
@@ -100,21 +96,34 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::scope("/assets")
-                .route("/{name}", web::get().to(pages::asset))
+                .service(readable("/{name}", pages::asset))
                 .default_service(web::to(nothing)),
         )
         .service(
             web::scope("/links")
-                .route("/{code}", web::get().to(pages::link))
+                .service(readable("/{code}", pages::link))
                 .default_service(web::to(nothing)),
         )
         .service(web::scope("/.well-known").default_service(web::to(nothing)))
-        .route("/livez", web::get().to(probes::live))
-        .route("/readyz", web::get().to(probes::ready))
-        .route("/metrics", web::get().to(probes::public_metrics))
-        .route("/robots.txt", web::get().to(pages::robots))
-        .route("/favicon.ico", web::get().to(pages::favicon))
+        .service(readable("/livez", probes::live))
+        .service(readable("/readyz", probes::ready))
+        .service(readable("/metrics", probes::public_metrics))
+        .service(readable("/robots.txt", pages::robots))
+        .service(readable("/favicon.ico", pages::favicon))
         .default_service(web::to(redirect::follow));
+}
+
+/// What can only be read: GET, and HEAD, which answers the same.
+fn readable<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(|| async { method("GET, HEAD") }))
 }
 
 async fn nothing() -> Result<String, ApiError> {

@@ -12,6 +12,7 @@ use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
 use crate::domain::link::LinkState;
+use crate::http::caller;
 use crate::http::error::ApiError;
 use crate::http::error::parameter;
 use crate::http::links;
@@ -68,7 +69,7 @@ async fn allowed(
     request: &HttpRequest,
     code: &ShortCode,
 ) -> Result<(), ApiError> {
-    let caller = links::caller(state, request)?;
+    let caller = caller::caller(state, request)?;
     if !state.settings.public_stats {
         if caller == Caller::Anonymous {
             return Err(ApiError::Unauthenticated(

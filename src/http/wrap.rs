@@ -26,7 +26,8 @@ const CSP: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const PAGE_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+/// Other hosts learn nothing; the form's own origin is told, so that strangers' forms are known.
+const PAGE_REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// What is noted of a request before it goes on inwards.
 #[derive(Debug)]
@@ -69,6 +70,15 @@ fn request_id(request: &ServiceRequest) -> String {
     };
     sent.filter(plain)
         .map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+/// The id that [`begin`] gave a request.
+pub(super) fn id_of(request: &HttpRequest) -> String {
+    request
+        .extensions()
+        .get::<String>()
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Notes the request, or refuses it: a host that is not ours.

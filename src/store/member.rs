@@ -1,5 +1,6 @@
 //! A configured shard and what is known of it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -36,6 +37,15 @@ pub enum MemberState {
     Member,
     /// Contradicts the cluster: somebody must act.
     Failed(String),
+}
+
+impl fmt::Display for MemberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting(why) | Self::Failed(why) => f.write_str(why),
+            Self::Member => f.write_str("does not answer"),
+        }
+    }
 }
 
 impl Member {

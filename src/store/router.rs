@@ -324,6 +324,15 @@ impl Store {
         (links, missing)
     }
 
+    /// Leaves the databases in order: files hold everything without their write-ahead logs.
+    pub async fn close(&self) {
+        for member in self.usable() {
+            if let Shard::Sqlite(shard) = &member.shard {
+                shard.checkpoint().await;
+            }
+        }
+    }
+
     /// The owner of `slot`, to be asked for what only it can tell.
     ///
     /// # Errors

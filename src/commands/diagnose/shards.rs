@@ -1,6 +1,5 @@
 //! Asks every shard who it is; `cluster` judges what they say together.
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -9,13 +8,13 @@ use std::time::UNIX_EPOCH;
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::app;
 use crate::commands::Failure;
 use crate::commands::diagnose::cluster;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
 use crate::commands::diagnose::finding::cause;
 use crate::config::Config;
-use crate::config::ShardUrl;
 use crate::store::shard::Shard;
 use crate::store::shard::Sighting;
 
@@ -98,36 +97,12 @@ fn micros() -> i64 {
 
 /// Shard files of the data folder that hold links and that nobody serves.
 async fn unnamed(config: &Config) -> Vec<Finding> {
-    let named: Vec<PathBuf> = config
-        .shards
-        .iter()
-        .filter_map(|shard| match &shard.url {
-            ShardUrl::Sqlite(path) => path.canonicalize().ok(),
-            ShardUrl::Postgres(_) => None,
-        })
-        .collect();
-    let Ok(entries) = std::fs::read_dir(&config.data_dir) else {
-        return Vec::new();
-    };
     let mut findings = Vec::new();
-    for entry in entries.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        let is_shard = name.starts_with("shard-") && name.ends_with(".db");
-        if !is_shard || path.canonicalize().is_ok_and(|path| named.contains(&path)) {
-            continue;
-        }
-        let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
-            continue;
-        };
-        if let Ok(Ok(Some(seen))) = timeout(PATIENCE, shard.peek()).await
-            && seen.has_links
-        {
-            let what = format!("{} holds links, and no shard names it", path.display());
-            let next = "add it to [[shards]], or move it out of the data folder";
-            let facts = json!({"path": path.display().to_string()});
-            findings.push(Finding::warn("unnamed shard", what, next).with(facts));
-        }
+    for path in app::unnamed_shards(config).await {
+        let what = format!("{} holds links, and no shard names it", path.display());
+        let next = "add it to [[shards]], or move it out of the data folder";
+        let facts = json!({"path": path.display().to_string()});
+        findings.push(Finding::warn("unnamed shard", what, next).with(facts));
     }
     findings
 }

@@ -161,6 +161,18 @@ impl SqliteShard {
         }
     }
 
+    /// Moves the write-ahead log into the file, so that a copy of the file alone is a backup.
+    pub async fn checkpoint(&self) {
+        let path = self.inner.path.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            Connection::open(&path)?.query_row(sql, [], |_| Ok(()))
+        });
+        if let Ok(Err(error)) = done.await {
+            tracing::debug!(%error, "the write-ahead log stays beside the file");
+        }
+    }
+
     /// This machine's time: the database's clock, where the database is a file.
     ///
     /// # Errors

@@ -1,14 +1,19 @@
 //! What a caller may send for a link: every field checked, every complaint in one answer.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "JSON will have no more kinds of values"
+)]
 
-use serde_json::Map;
+mod reader;
+
 use serde_json::Value;
 
 use crate::domain::code::ShortCode;
 use crate::domain::link::LinkFields;
-use crate::domain::link::RedirectStatus;
 use crate::domain::query::QueryForward;
 use crate::domain::target::TargetPolicy;
-use crate::domain::time::Timestamp;
+use crate::service::link_input::reader::Reader;
+use crate::service::link_input::reader::Sent;
 
 const MAX_TITLE: usize = 512;
 const MAX_NOTES: usize = 4_096;
@@ -139,123 +144,7 @@ pub fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
-struct Reader<'body> {
-    map: &'body Map<String, Value>,
-    taken: Vec<&'static str>,
-    complaints: Vec<FieldError>,
-    rules: TargetRules<'body>,
-}
-
-/// `None`: not sent. `Some(None)`: null. What is wrong is complained about and counts as not sent.
-type Sent<T> = Option<Option<T>>;
-
-impl<'body> Reader<'body> {
-    fn of(body: &'body Value, rules: TargetRules<'body>) -> Result<Self, Vec<FieldError>> {
-        let Value::Object(map) = body else {
-            return Err(vec![FieldError {
-                pointer: String::new(),
-                code: "wrong_type",
-                detail: "the body must be a JSON object".to_owned(),
-            }]);
-        };
-        Ok(Self {
-            map,
-            taken: Vec::new(),
-            complaints: Vec::new(),
-            rules,
-        })
-    }
-
-    fn complain(&mut self, pointer: &str, code: &'static str, detail: &str) {
-        let name = pointer.trim_start_matches('/');
-        let detail = format!("{name} {detail}");
-        self.complaints.push(FieldError {
-            pointer: pointer.to_owned(),
-            code,
-            detail,
-        });
-    }
-
-    fn value(&mut self, name: &'static str) -> Option<&'body Value> {
-        self.taken.push(name);
-        self.map.get(name)
-    }
-
-    fn text(&mut self, name: &'static str, max: usize) -> Sent<String> {
-        let pointer = format!("/{name}");
-        match self.value(name)? {
-            Value::Null => Some(None),
-            Value::String(text) if has_control(text) => {
-                self.complain(
-                    &pointer,
-                    "control_characters",
-                    "contains control characters",
-                );
-                None
-            }
-            Value::String(text) if text.chars().count() > max => {
-                self.complain(
-                    &pointer,
-                    "too_long",
-                    &format!("is longer than {max} characters"),
-                );
-                None
-            }
-            Value::String(text) => Some(Some(text.clone())),
-            _ => {
-                self.complain(&pointer, "wrong_type", "must be a text");
-                None
-            }
-        }
-    }
-
-    fn flag(&mut self, name: &'static str) -> Sent<bool> {
-        match self.value(name)? {
-            Value::Null => Some(None),
-            Value::Bool(flag) => Some(Some(*flag)),
-            _ => {
-                self.complain(&format!("/{name}"), "wrong_type", "must be true or false");
-                None
-            }
-        }
-    }
-
-    fn time(&mut self, name: &'static str) -> Sent<Timestamp> {
-        let pointer = format!("/{name}");
-        match self.value(name)? {
-            Value::Null => Some(None),
-            Value::String(text) => match Timestamp::parse(text) {
-                Ok(time) => Some(Some(time)),
-                Err(error) => {
-                    self.complain(&pointer, "invalid_time", &error.to_string());
-                    None
-                }
-            },
-            _ => {
-                self.complain(&pointer, "wrong_type", "must be an RFC 3339 time in a text");
-                None
-            }
-        }
-    }
-
-    fn target(&mut self, name: &'static str) -> Sent<String> {
-        let pointer = format!("/{name}");
-        match self.value(name)? {
-            Value::Null => Some(None),
-            Value::String(text) => match self.rules.policy.check(text, self.rules.host) {
-                Ok(target) => Some(Some(target.as_str().to_owned())),
-                Err(error) => {
-                    self.complain(&pointer, error.code(), &error.to_string());
-                    Some(None)
-                }
-            },
-            _ => {
-                self.complain(&pointer, "wrong_type", "must be a URL in a text");
-                Some(None)
-            }
-        }
-    }
-
+impl Reader<'_> {
     fn code_length(&mut self) -> Option<usize> {
         let length = match self.value("code_length")? {
             Value::Null => return None,
@@ -308,39 +197,6 @@ impl<'body> Reader<'body> {
         tags.sort_unstable();
         tags.dedup();
         Some(Some(tags))
-    }
-
-    fn redirect_status(&mut self) -> Sent<RedirectStatus> {
-        let number = match self.value("redirect_status")? {
-            Value::Null => return Some(None),
-            value => value.as_u64().and_then(|number| u16::try_from(number).ok()),
-        };
-        match number.map(RedirectStatus::try_from) {
-            Some(Ok(status)) => Some(Some(status)),
-            _ => {
-                let problem = "must be 301, 302, 307 or 308";
-                self.complain("/redirect_status", "invalid_choice", problem);
-                None
-            }
-        }
-    }
-
-    fn choice<T>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Sent<T>
-    where
-        T: Copy,
-    {
-        let word = match self.value(name)? {
-            Value::Null => return Some(None),
-            Value::String(word) => word.as_str(),
-            _ => "",
-        };
-        if let Some((_, choice)) = choices.iter().find(|(known, _)| *known == word) {
-            return Some(Some(*choice));
-        }
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let problem = format!("must be one of {}", words.join(", "));
-        self.complain(&format!("/{name}"), "invalid_choice", &problem);
-        None
     }
 
     /// The fields that creation and change share; null is the default.

@@ -6,17 +6,17 @@
 //! through [`Redirector::resolve`], one load for each code at a time. A lifetime means
 //! "ask again", never "forget": while a shard is away, what is known goes on being served.
 
+mod far;
+
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rand::RngExt as _;
 use tokio::runtime::Handle;
 
 use crate::cache::far::FarCache;
 use crate::cache::far::FarEntry;
-use crate::cache::far::FarFound;
 use crate::cache::near::Lookup;
 use crate::cache::near::NearCache;
 use crate::cache::near::NearEntry;
@@ -24,6 +24,9 @@ use crate::domain::code::ShortCode;
 use crate::domain::link::Route;
 use crate::domain::time::Timestamp;
 use crate::service::coherence::Coherence;
+use crate::service::redirect::far::FarAnswer;
+use crate::service::redirect::far::far_entry;
+use crate::service::redirect::far::ttl_of;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::store::Store;
@@ -41,10 +44,6 @@ const REFRESH_AFTER: i64 = 30_000_000;
 const SILENT_LIFETIME: i64 = 2_000_000;
 /// An entry older than this is asked for first; ± 10 % in the far cache.
 const SOFT: i64 = 300_000_000;
-/// How long the far cache keeps a value at all.
-const HARD: i64 = 24 * 3_600_000_000;
-/// How long the far cache remembers that nobody made a code.
-const UNKNOWN: i64 = 5_000_000;
 /// A database read slower than this fills no cache: what it read may be old news.
 const SLOW_READ: Duration = Duration::from_secs(1);
 
@@ -299,80 +298,6 @@ impl Redirector {
         }
     }
 
-    async fn ask_far(self: &Arc<Self>, namespace: &str, code: &ShortCode, hash: u64) -> FarAnswer {
-        let found = match self.far.get(namespace, code).await {
-            Ok(found) => found,
-            Err(_) => {
-                telemetry::cache_requests(CacheTier::Far, CacheResult::Error);
-                return FarAnswer::Nothing;
-            }
-        };
-        let now = self.now();
-        let FarFound::Entry {
-            entry,
-            version,
-            raw,
-        } = found
-        else {
-            telemetry::cache_requests(CacheTier::Far, CacheResult::Miss);
-            return FarAnswer::Nothing;
-        };
-        if self.coherence.is_outdated(hash, version) {
-            telemetry::cache_requests(CacheTier::Far, CacheResult::Miss);
-            return FarAnswer::Nothing;
-        }
-        if entry.soft_until <= now.micros() {
-            telemetry::cache_requests(CacheTier::Far, CacheResult::Stale);
-            return FarAnswer::Old(entry, version, raw);
-        }
-        telemetry::cache_requests(CacheTier::Far, CacheResult::Hit);
-        let Some(route) = entry.route.clone() else {
-            return FarAnswer::Unknown;
-        };
-        let Some(near) = NearEntry::new(code.as_str(), route, entry.fetched_at) else {
-            return FarAnswer::Nothing;
-        };
-        let near = Arc::new(near);
-        if refresh_early(&entry, now) && near.claim_refresh() {
-            self.refresh(hash, Arc::clone(&near));
-        }
-        FarAnswer::Fresh(near)
-    }
-
-    /// Writes what the owner said to the far cache, behind the answer.
-    fn fill_far(
-        self: &Arc<Self>,
-        namespace: String,
-        code: &ShortCode,
-        route: Option<Route>,
-        took: Duration,
-        now: Timestamp,
-        old: Option<(FarEntry, i64, Bytes)>,
-    ) {
-        if self.far.is_none() {
-            return;
-        }
-        let version = route.as_ref().map_or(0, |route| route.version);
-        let entry = far_entry(route, took, now);
-        let (this, code) = (Arc::clone(self), code.clone());
-        self.runtime.spawn(async move {
-            let ttl = ttl_of(&entry, now);
-            let written = match old {
-                // A restored database says less than the cache: its word counts, if the cache
-                // still holds what was read.
-                Some((_, old_version, raw)) if old_version > version => {
-                    this.far
-                        .replace_if_same(&namespace, &code, &raw, version, &entry, ttl)
-                        .await
-                }
-                _ => this.far.put(&namespace, &code, version, &entry, ttl).await,
-            };
-            if written.is_err() {
-                telemetry::cache_requests(CacheTier::Far, CacheResult::Error);
-            }
-        });
-    }
-
     /// Puts a new version into the far cache and out of the near one: a writer's last step before
     /// it answers. `false`: the far cache did not confirm; the feed will do it.
     pub async fn publish(&self, code: &ShortCode, route: &Route) -> bool {
@@ -424,45 +349,6 @@ impl Redirector {
         // stays over.
         entry.filter(|entry| entry.age(now) <= self.stale)
     }
-}
-
-/// What the far cache knows.
-enum FarAnswer {
-    Fresh(Arc<NearEntry>),
-    Unknown,
-    Old(FarEntry, i64, Bytes),
-    Nothing,
-}
-
-fn far_entry(route: Option<Route>, took: Duration, now: Timestamp) -> FarEntry {
-    let (soft, hard) = if route.is_some() {
-        (
-            rand::rng().random_range(SOFT * 9 / 10..=SOFT * 11 / 10),
-            HARD,
-        )
-    } else {
-        (UNKNOWN, UNKNOWN)
-    };
-    FarEntry {
-        fetched_at: now.micros(),
-        soft_until: now.micros() + soft,
-        hard_until: now.micros() + hard,
-        load_micros: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
-        route,
-    }
-}
-
-fn ttl_of(entry: &FarEntry, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(entry.hard_until - now.micros()).unwrap_or(0))
-}
-
-/// Probabilistic early refresh (Vattani 2015): the nearer the end and the slower the load, the
-/// likelier one of many processes refreshes before all of them have to.
-fn refresh_early(entry: &FarEntry, now: Timestamp) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of minutes fit")]
-    let left = (entry.soft_until - now.micros()) as f64;
-    let draw: f64 = rand::rng().random_range(f64::MIN_POSITIVE..1.0);
-    f64::from(entry.load_micros) * -draw.ln() >= left
 }
 
 fn log_outage(code: &ShortCode, error: &StoreError) {

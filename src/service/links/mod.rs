@@ -1,12 +1,11 @@
 //! Links: made, found, changed, deleted and listed.
 
+mod bulk;
+mod reuse;
+
 use std::sync::Arc;
 
-use hmac::Hmac;
-use hmac::KeyInit as _;
-use hmac::Mac as _;
 use serde_json::Value;
-use sha2::Sha256;
 
 use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
@@ -20,6 +19,7 @@ use crate::service::link_input;
 use crate::service::link_input::FieldError;
 use crate::service::link_input::NewLinkInput;
 use crate::service::link_input::TargetRules;
+use crate::service::links::reuse::is_equal;
 use crate::service::redirect::Redirector;
 use crate::slots::Slot;
 use crate::store::Store;
@@ -207,184 +207,6 @@ impl Links {
         code
     }
 
-    async fn make_or_reuse(
-        &self,
-        fields: &LinkFields,
-        owner: Option<&str>,
-    ) -> Result<Created, LinkError> {
-        let found = self.store.reusable(&fields.target, owner).await;
-        if let Some(link) = found.into_iter().find(|link| is_equal(link, owner, fields)) {
-            return Ok(Created { link, reused: true });
-        }
-        let secret = self
-            .store
-            .cluster()
-            .map(|row| row.secret.clone())
-            .unwrap_or_default();
-        let mut outage = None;
-        // Racers derive the same code and so meet in one row, without a place to look it up.
-        for attempt in 0..2 * TRIES {
-            let Some(code) = derived(&secret, owner, &fields.target, attempt) else {
-                continue;
-            };
-            match self
-                .store
-                .insert(&new_link(code.clone(), owner, fields), true)
-                .await
-            {
-                Ok(Inserted::New(link)) => {
-                    self.redirector.publish(&code, &link.route).await;
-                    return Ok(Created {
-                        link: *link,
-                        reused: false,
-                    });
-                }
-                Ok(Inserted::Taken) => {
-                    let there = self.store.find(&code).await?;
-                    if let Some(link) = there.filter(|link| is_equal(link, owner, fields)) {
-                        return Ok(Created { link, reused: true });
-                    }
-                }
-                Err(error) if error.is_outage() => outage = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
-    }
-
-    /// Makes many links; results in request order, each its own outcome.
-    pub async fn create_many(
-        &self,
-        items: &[Value],
-        host: Option<&str>,
-        caller: &Caller,
-    ) -> Vec<Result<Created, LinkError>> {
-        let rules = TargetRules {
-            policy: &self.policy,
-            host,
-        };
-        let inputs = items
-            .iter()
-            .map(|item| link_input::new_link(item, rules).map_err(LinkError::Invalid))
-            .collect();
-        self.make_many(inputs, caller.owner()).await
-    }
-
-    /// Makes many links from checked input; results in order.
-    pub async fn make_many(
-        &self,
-        inputs: Vec<Result<NewLinkInput, LinkError>>,
-        owner: Option<&str>,
-    ) -> Vec<Result<Created, LinkError>> {
-        let mut results: Vec<Option<Result<Created, LinkError>>> = Vec::with_capacity(inputs.len());
-        let mut plain: Vec<(usize, NewLink, NewLinkInput)> = Vec::new();
-        let mut codes = std::collections::HashSet::new();
-        for (index, input) in inputs.into_iter().enumerate() {
-            results.push(None);
-            let outcome = match input {
-                Err(error) => Some(Err(error)),
-                Ok(input) if input.reuse_existing => Some(self.make(input, owner).await),
-                Ok(input) => {
-                    let length = input.code_length.unwrap_or(RANDOM_LENGTH);
-                    let code = input.code.clone().unwrap_or_else(|| self.draw(length));
-                    if codes.insert(code.clone()) {
-                        plain.push((index, new_link(code, owner, &input.fields), input));
-                        None
-                    } else {
-                        Some(Err(LinkError::Taken)) // twice in one request
-                    }
-                }
-            };
-            if let Some(place) = results.get_mut(index) {
-                *place = outcome;
-            }
-        }
-        for (index, outcome) in self.insert_grouped(plain, owner).await {
-            if let Some(place) = results.get_mut(index) {
-                *place = Some(outcome);
-            }
-        }
-        results
-            .into_iter()
-            .map(|result| result.unwrap_or(Err(LinkError::Taken)))
-            .collect()
-    }
-
-    /// One statement for each shard; what did not go in is made one by one.
-    async fn insert_grouped(
-        &self,
-        plain: Vec<(usize, NewLink, NewLinkInput)>,
-        owner: Option<&str>,
-    ) -> Vec<(usize, Result<Created, LinkError>)> {
-        let mut groups: std::collections::BTreeMap<(Option<usize>, bool), Vec<_>> =
-            std::collections::BTreeMap::new();
-        for item in plain {
-            let place = self
-                .store
-                .owner(Slot::of(item.1.code.as_str()))
-                .map(|member| member.place);
-            // Wished codes are announced: somebody may have asked for them before.
-            groups
-                .entry((place, item.2.code.is_some()))
-                .or_default()
-                .push(item);
-        }
-        let asked = groups.into_iter().map(|((_, announce), group)| async move {
-            let mut outcomes = Vec::with_capacity(group.len());
-            let mut halves = vec![group];
-            while let Some(mut group) = halves.pop() {
-                let rows: Vec<NewLink> = group.iter().map(|(_, new, _)| new.clone()).collect();
-                match self.store.insert_many(&rows, announce).await {
-                    Ok(inserted) => {
-                        for ((index, new, input), inserted) in group.into_iter().zip(inserted) {
-                            let made = self.settle(new, input, inserted, owner).await;
-                            outcomes.push((index, made));
-                        }
-                    }
-                    // One bad row fails a whole statement: halve until it stands alone.
-                    Err(StoreError::Refused { .. }) if group.len() > 1 => {
-                        let right = group.split_off(group.len() / 2);
-                        halves.extend([group, right]);
-                    }
-                    Err(_) => {
-                        for (index, _, input) in group {
-                            outcomes.push((index, self.make(input, owner).await));
-                        }
-                    }
-                }
-            }
-            outcomes
-        });
-        futures_util::future::join_all(asked)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    async fn settle(
-        &self,
-        new: NewLink,
-        input: NewLinkInput,
-        inserted: Inserted,
-        owner: Option<&str>,
-    ) -> Result<Created, LinkError> {
-        match inserted {
-            Inserted::New(link) => {
-                telemetry::links_created(1);
-                if input.code.is_some() {
-                    self.redirector.publish(&new.code, &link.route).await;
-                }
-                Ok(Created {
-                    link: *link,
-                    reused: false,
-                })
-            }
-            Inserted::Taken if input.code.is_some() => Err(LinkError::Taken),
-            Inserted::Taken => self.make(input, owner).await,
-        }
-    }
-
     /// The link, if the caller may see it; tombstones too.
     ///
     /// # Errors
@@ -500,23 +322,4 @@ fn new_link(code: ShortCode, owner: Option<&str>, fields: &LinkFields) -> NewLin
         owner: owner.map(str::to_owned),
         fields: fields.clone(),
     }
-}
-
-fn is_equal(link: &Link, owner: Option<&str>, fields: &LinkFields) -> bool {
-    link.route.state == LinkState::Active
-        && link.owner.as_deref() == owner
-        && LinkFields::of(link) == *fields
-}
-
-/// base62 of HMAC-SHA-256(cluster secret, owner, URL, attempt).
-fn derived(secret: &[u8], owner: Option<&str>, url: &str, attempt: usize) -> Option<ShortCode> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    mac.update(owner.unwrap_or("").as_bytes());
-    mac.update(&[0, u8::from(owner.is_some())]);
-    mac.update(url.as_bytes());
-    mac.update(&[0]);
-    mac.update(&attempt.to_be_bytes());
-    let digest = mac.finalize().into_bytes();
-    let bytes: [u8; 8] = digest.get(..8)?.try_into().ok()?;
-    ShortCode::derived(u64::from_be_bytes(bytes), RANDOM_LENGTH)
 }
