@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::click::Click;
+use crate::domain::click::ClickKind;
 use crate::domain::click::Hit;
 use crate::domain::click::SCHEMA_VERSION;
 use crate::domain::click::Trigger;
@@ -70,6 +71,14 @@ pub struct RowOrigin {
     pub first_seq: u64,
 }
 
+/// What the numbers of a file's texts stand for.
+pub trait Texts {
+    /// A text by its number.
+    fn text(&mut self, number: u32) -> Arc<str>;
+    /// A user agent by its number, and the kind of click that its GETs are.
+    fn agent(&mut self, number: u32, agents: &mut AgentTable) -> (Arc<str>, ClickKind);
+}
+
 /// Reads a row's clicks and numbers them.
 ///
 /// # Errors
@@ -77,7 +86,7 @@ pub struct RowOrigin {
 pub fn decode(
     payload: &[u8],
     origin: RowOrigin,
-    text: &mut dyn FnMut(u32) -> Arc<str>,
+    texts: &mut impl Texts,
     agents: &mut AgentTable,
     clicks: &mut Vec<Click>,
 ) -> Result<(), Unreadable> {
@@ -89,7 +98,7 @@ pub fn decode(
         let (click, after): (Spooled<'_>, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|error| Unreadable(error.to_string()))?;
         rest = after;
-        let agent = text(click.agent);
+        let (agent, kind) = texts.agent(click.agent, agents);
         let some = |text: Arc<str>| (!text.is_empty()).then_some(text);
         clicks.push(Click {
             v: SCHEMA_VERSION,
@@ -98,12 +107,16 @@ pub fn decode(
             seq,
             code: agents.intern(click.code),
             at: Timestamp::from_micros(click.at),
-            kind: agents.kind(click.hit, &agent),
+            kind: if click.hit == Hit::Head {
+                ClickKind::Head
+            } else {
+                kind
+            },
             trigger: click.trigger,
             country: country(&click.country).map(|code| agents.intern(code)),
-            referrer: some(text(click.referrer)),
+            referrer: some(texts.text(click.referrer)),
             agent,
-            language: some(text(click.language)),
+            language: some(texts.text(click.language)),
             visitor: click.visitor,
         });
         seq += 1;
@@ -146,6 +159,24 @@ pub fn from_json(bytes: &[u8], partition: Slot) -> Result<Click, Unreadable> {
 mod tests {
     use super::*;
 
+    struct Known;
+
+    impl Texts for Known {
+        fn text(&mut self, number: u32) -> Arc<str> {
+            match number {
+                1 => "".into(),
+                3 => "de".into(),
+                _ => "curl/8".into(),
+            }
+        }
+
+        fn agent(&mut self, number: u32, agents: &mut AgentTable) -> (Arc<str>, ClickKind) {
+            let agent = self.text(number);
+            let kind = agents.kind(Hit::Get, &agent);
+            (agent, kind)
+        }
+    }
+
     #[test]
     fn a_row_survives_its_bytes_and_damage_is_told() {
         let click = |code| Spooled {
@@ -169,16 +200,9 @@ mod tests {
             slot: Slot::of("a"),
             first_seq: 7,
         };
-        let mut text = |number: u32| -> Arc<str> {
-            match number {
-                1 => "".into(),
-                3 => "de".into(),
-                _ => "curl/8".into(),
-            }
-        };
         let mut clicks = Vec::new();
         let agents = &mut AgentTable::new();
-        decode(&payload, origin, &mut text, agents, &mut clicks).unwrap();
+        decode(&payload, origin, &mut Known, agents, &mut clicks).unwrap();
         assert_eq!(
             clicks.iter().map(|click| click.seq).collect::<Vec<_>>(),
             [7, 8]
@@ -197,7 +221,7 @@ mod tests {
         assert!(from_json(&json, Slot::of("b")).is_err());
         for cut in [0, 1, payload.len() - 1] {
             let damaged = payload.get(..cut).unwrap();
-            let read = decode(damaged, origin, &mut text, agents, &mut Vec::new());
+            let read = decode(damaged, origin, &mut Known, agents, &mut Vec::new());
             assert_eq!(read.is_ok(), cut == 1, "{cut}");
         }
     }

@@ -28,7 +28,7 @@ use crate::telemetry;
 
 /// Rows read at once, and clicks of one transaction.
 const ROWS: usize = 100_000;
-const CLICKS: usize = 400_000;
+const CLICKS: usize = 1_000_000;
 /// How often a loop begins at the front again, for rows that it left behind.
 const REWIND: Duration = Duration::from_secs(10);
 
@@ -146,11 +146,12 @@ async fn read(
             let rows = reading.rows_after(after, ROWS)?;
             let last = rows.last().map(|row| row.id);
             let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut clicks = Vec::new();
             let mine: Vec<Row> = rows
                 .into_iter()
                 .filter(|row| slots.contains(&row.slot))
                 .collect();
+            let count: u64 = mine.iter().map(|row| row.count).sum();
+            let mut clicks = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
             for row in &mine {
                 reading.clicks(row, &mut agents, &mut clicks);
             }
@@ -161,7 +162,11 @@ async fn read(
                 if let Some(last) = last {
                     cursors.insert(file.path().to_owned(), last);
                 }
-                clicks.extend(found);
+                if clicks.is_empty() {
+                    clicks = found;
+                } else {
+                    clicks.extend(found);
+                }
                 if !rows.is_empty() {
                     taken.push((file, rows));
                 }

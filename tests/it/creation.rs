@@ -136,6 +136,10 @@ fn reuse_existing_finds_only_the_callers_equal_active_link() {
         app.change(&first, &json!({"status": "disabled"}));
         assert_ne!(code_of(&ask(Some(&app.ann), &wish).expect(201)), first);
         app.make(&json!({"long_url": url})); // without the wish there is always a new one
+        let wish = json!({"long_url": url, "reuse_existing": true, "code": fresh("mine")});
+        ask(Some(&app.ann), &wish).expect(201);
+        ask(Some(&app.ann), &wish).expect(200);
+        ask(Some(&app.bob), &wish).expect_problem(409, "code_taken");
     });
 }
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -18,6 +17,7 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
+use crate::events::spool::read::KnownText;
 use crate::slots::Slot;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value text NOT NULL) STRICT; \
@@ -32,7 +32,7 @@ pub struct SpoolFile {
     pub(super) producer: Uuid,
     connection: Mutex<Connection>,
     reader: Mutex<Connection>,
-    pub(super) texts: Mutex<Vec<Option<Arc<str>>>>,
+    pub(super) texts: Mutex<Vec<Option<KnownText>>>,
     closed: AtomicBool,
     /// The last row that the bus has, with everything before it.
     acknowledged: AtomicI64,

@@ -1,21 +1,25 @@
 //! Reading the spool: rows in order, and the clicks in them.
 
 use std::sync::Arc;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use rusqlite::params;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::click::Click;
+use crate::domain::click::ClickKind;
+use crate::domain::click::Hit;
 use crate::domain::time::Timestamp;
 use crate::events::codec;
 use crate::events::codec::RowOrigin;
+use crate::events::codec::Texts;
 use crate::events::spool::file::SpoolError;
 use crate::events::spool::file::SpoolFile;
 use crate::slots::Slot;
 
 /// Payload bytes that one read brings at most.
-const MAX_READ: usize = 24 << 20;
+const MAX_READ: usize = 64 << 20;
 /// Texts that are remembered at most: more than a file ever has.
 const MAX_TEXTS: usize = 100_000;
 
@@ -44,7 +48,7 @@ impl Row {
 }
 
 impl SpoolFile {
-    /// The next rows after `id`, in order: at most `limit`, and about 24 MiB.
+    /// The next rows after `id`, in order: at most `limit`, and about 64 MiB.
     ///
     /// # Errors
     /// The disk, or damage.
@@ -110,35 +114,67 @@ impl SpoolFile {
             slot: row.slot,
             first_seq: row.first_seq,
         };
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = |number: u32| self.text(&mut texts, number);
+        let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = FileTexts { file: self, known };
         if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
             let path = self.path.display();
             tracing::error!(%path, row = row.id, %error, "the rest of a row is lost");
         }
     }
+}
 
-    fn text(&self, texts: &mut Vec<Option<Arc<str>>>, number: u32) -> Arc<str> {
+/// The texts of a file, read once each.
+struct FileTexts<'file> {
+    file: &'file SpoolFile,
+    known: MutexGuard<'file, Vec<Option<KnownText>>>,
+}
+
+/// A text, and the kind of click that it means as a user agent, once that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct KnownText {
+    text: Arc<str>,
+    kind: Option<ClickKind>,
+}
+
+impl FileTexts<'_> {
+    fn place(&mut self, number: u32) -> Option<&mut KnownText> {
         let index = number as usize;
-        if let Some(Some(text)) = texts.get(index) {
-            return Arc::clone(text);
-        }
-        let sql = "SELECT text FROM texts WHERE id = ?1";
-        let found = self
-            .reader()
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([number], |row| row.get::<_, String>(0)));
-        // A text that is not there is not remembered: it may come with a later row.
-        let Ok(found) = found else { return "".into() };
-        let text: Arc<str> = found.into();
-        if index < MAX_TEXTS {
-            if texts.len() <= index {
-                texts.resize(index + 1, None);
+        if !matches!(self.known.get(index), Some(Some(_))) {
+            let sql = "SELECT text FROM texts WHERE id = ?1";
+            let found = self
+                .file
+                .reader()
+                .prepare_cached(sql)
+                .and_then(|mut statement| {
+                    statement.query_row([number], |row| row.get::<_, String>(0))
+                });
+            // A text that is not there is not remembered: it may come with a later row.
+            let text = found.ok()?.into();
+            if index >= MAX_TEXTS {
+                return None;
             }
-            if let Some(place) = texts.get_mut(index) {
-                *place = Some(Arc::clone(&text));
+            if self.known.len() <= index {
+                self.known.resize(index + 1, None);
             }
+            *self.known.get_mut(index)? = Some(KnownText { text, kind: None });
         }
-        text
+        self.known.get_mut(index)?.as_mut()
+    }
+}
+
+impl Texts for FileTexts<'_> {
+    fn text(&mut self, number: u32) -> Arc<str> {
+        self.place(number)
+            .map_or_else(|| "".into(), |known| Arc::clone(&known.text))
+    }
+
+    fn agent(&mut self, number: u32, agents: &mut AgentTable) -> (Arc<str>, ClickKind) {
+        let Some(known) = self.place(number) else {
+            return ("".into(), ClickKind::Bot);
+        };
+        let kind = *known
+            .kind
+            .get_or_insert_with(|| agents.kind(Hit::Get, &known.text));
+        (Arc::clone(&known.text), kind)
     }
 }
