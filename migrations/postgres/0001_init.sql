@@ -180,7 +180,7 @@ DECLARE
 BEGIN
   IF TG_OP = 'DELETE' THEN wanted := OLD.slot; ELSE wanted := NEW.slot; END IF;
   PERFORM pg_advisory_xact_lock_shared(7001, wanted);
-  SELECT state INTO found FROM slot_owner WHERE slot_owner.slot = wanted;
+  SELECT state INTO found FROM urlshort.slot_owner WHERE slot = wanted;
   IF found IS DISTINCT FROM 'active' THEN
     RAISE EXCEPTION 'slot % is not active here', wanted USING ERRCODE = 'US001';
   END IF;
@@ -196,6 +196,5 @@ BEGIN
   LOOP
     EXECUTE format('CREATE TRIGGER guard_slot BEFORE INSERT OR UPDATE OR DELETE ON %I
                     FOR EACH ROW EXECUTE FUNCTION guard_slot()', name);
-    EXECUTE format('ALTER FUNCTION guard_slot() SET search_path FROM CURRENT');
   END LOOP;
 END $$;

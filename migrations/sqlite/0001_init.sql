@@ -166,8 +166,6 @@ CREATE TABLE clicks_visitors (
   PRIMARY KEY (code, day)
 ) STRICT, WITHOUT ROWID;
 
--- Refuses writes where the slot is not active. The lock is shared; a move of the slot takes it
--- alone and so waits for running writers. READ COMMITTED: the state is read after the wait.
 -- Refuses writes where the slot is not active; the one writer makes a lock needless.
 CREATE TRIGGER guard_links_insert BEFORE INSERT ON links
 WHEN (SELECT state FROM slot_owner WHERE slot = NEW.slot) IS NOT 'active'

@@ -68,8 +68,13 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         tasks.push(supervise("leases", stop.clone(), failed.clone(), leases));
     }
     let probes_stop = CancellationToken::new();
-    let probes = http::admin(admin, None, metrics, probes_stop.clone().cancelled_owned())
-        .map_err(|error| Failure::Failed(format!("admin.listen: {error}")))?;
+    let probes = http::admin(
+        admin,
+        http::Role::Worker(Arc::clone(&store)),
+        metrics,
+        probes_stop.clone().cancelled_owned(),
+    )
+    .map_err(|error| Failure::Failed(format!("admin.listen: {error}")))?;
     report::line(&format!(
         "urlshort analytics counts clicks of {} into {}; metrics on http://{}/metrics",
         config.events.topic,

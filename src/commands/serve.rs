@@ -69,7 +69,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let admin_stop = CancellationToken::new();
     let probes = http::admin(
         admin,
-        Some(Arc::clone(&state)),
+        http::Role::Service(Arc::clone(&state)),
         state.metrics.clone(),
         admin_stop.clone().cancelled_owned(),
     )

@@ -118,7 +118,12 @@ impl ApiError {
                 } else {
                     String::new()
                 };
-                format!("{}{rest}.", first.join("; "))
+                let text = format!("{}{rest}", first.join("; "));
+                if text.ends_with('?') {
+                    text
+                } else {
+                    text + "."
+                }
             }
             Self::TooLarge(limit) => format!("The body may have {limit} bytes at most."),
             Self::TooManyItems(limit) => format!("A request may hold {limit} items at most."),

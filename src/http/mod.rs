@@ -18,6 +18,7 @@ mod visit;
 mod wrap;
 
 pub use crate::http::server::Listening;
+pub use crate::http::server::Role;
 pub use crate::http::server::admin;
 pub use crate::http::server::public;
 pub use crate::http::state::AppState;

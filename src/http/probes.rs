@@ -16,7 +16,11 @@ use crate::http::error::ApiError;
 use crate::http::front::NO_STORE;
 use crate::http::state::AppState;
 use crate::store::MemberState;
+use crate::store::Store;
 use crate::store::clock::SKEW_WARNING;
+
+/// Why nothing can be served yet.
+const NOT_STARTED: &str = "no shard is usable yet";
 
 /// The process alone.
 pub(super) async fn live() -> HttpResponse {
@@ -29,72 +33,93 @@ pub(super) async fn live() -> HttpResponse {
 /// One check for each dependency. 503 only while draining or before the first successful start:
 /// all replicas lose a shard at the same time, and cached redirects must go on.
 pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    let checks = checks(&state);
-    let unfit = state.health.is_draining() || !state.store.has_started();
+    let unfit = if state.health.is_draining() {
+        Some("draining")
+    } else if !state.store.has_started() {
+        Some(NOT_STARTED)
+    } else {
+        None
+    };
+    health(&checks(&state), unfit)
+}
+
+/// The same for a role that serves nothing but probes: its shards.
+pub(super) async fn store_ready(store: web::Data<Store>) -> HttpResponse {
+    let mut checks = Checks::new();
+    shard_checks(&store, &mut checks);
+    health(&checks, (!store.has_started()).then_some(NOT_STARTED))
+}
+
+fn health(checks: &Checks, unfit: Option<&str>) -> HttpResponse {
     let worst = |status: &str| {
         checks
             .values()
             .flatten()
             .any(|check| check.get("status").is_some_and(|is| is == status))
     };
-    let status = if unfit || worst("fail") {
+    let status = if unfit.is_some() || worst("fail") {
         "fail"
     } else if worst("warn") {
         "warn"
     } else {
         "pass"
     };
-    let code = if unfit {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
     let mut body = json!({
         "status": status, "version": env!("CARGO_PKG_VERSION"), "serviceId": "urlshort",
         "checks": checks,
     });
-    if unfit && let Some(map) = body.as_object_mut() {
-        let why = if state.health.is_draining() {
-            "draining"
-        } else {
-            "no shard is usable yet"
-        };
+    if let (Some(why), Some(map)) = (unfit, body.as_object_mut()) {
         map.insert("output".to_owned(), json!(why));
     }
+    let code = if unfit.is_some() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
     let mut response = HttpResponse::build(code).body(body.to_string());
-    let kind = HeaderValue::from_static("application/health+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, NO_STORE);
-    if unfit {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/health+json"),
+    );
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if unfit.is_some() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
 
-fn checks(state: &AppState) -> BTreeMap<String, Vec<Value>> {
-    let mut checks: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let mut add = |name: String, status: &str, output: &str| {
-        let mut check = json!({"status": status});
-        if !output.is_empty()
-            && let Some(map) = check.as_object_mut()
-        {
-            map.insert("output".to_owned(), json!(output));
-        }
-        checks.entry(name).or_default().push(check);
-    };
-    for member in state.store.members() {
+/// Checks by name, as `application/health+json` has them.
+type Checks = BTreeMap<String, Vec<Value>>;
+
+fn add(checks: &mut Checks, name: String, status: &str, output: &str) {
+    let mut check = json!({"status": status});
+    if !output.is_empty()
+        && let Some(map) = check.as_object_mut()
+    {
+        map.insert("output".to_owned(), json!(output));
+    }
+    checks.entry(name).or_default().push(check);
+}
+
+fn shard_checks(store: &Store, checks: &mut Checks) {
+    for member in store.members() {
         let name = format!("shard-{}:connection", member.place);
         match &**member.state.load() {
-            MemberState::Member if member.shard.is_up() => add(name, "pass", ""),
-            MemberState::Member => add(name, "warn", "does not answer"),
-            MemberState::Waiting(why) => add(name, "warn", why),
-            MemberState::Failed(why) => add(name, "fail", why),
+            MemberState::Member if member.shard.is_up() => add(checks, name, "pass", ""),
+            MemberState::Member => add(checks, name, "warn", "does not answer"),
+            MemberState::Waiting(why) => add(checks, name, "warn", why),
+            MemberState::Failed(why) => add(checks, name, "fail", why),
         }
     }
+}
+
+fn checks(state: &AppState) -> Checks {
+    let mut checks = Checks::new();
+    shard_checks(&state.store, &mut checks);
+    let mut add = |name: String, status: &str, output: &str| {
+        add(&mut checks, name, status, output);
+    };
     let far = state.redirector.far_cache();
     if !far.is_none() {
         let up = far.is_up();

@@ -30,6 +30,7 @@ use crate::http::redirect::Worker;
 use crate::http::state::AppState;
 use crate::http::stats;
 use crate::http::wrap;
+use crate::store::Store;
 
 /// Tunnels keep idle connections for 90 s; ours must outlive theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -42,6 +43,15 @@ pub struct Listening {
     pub server: Server,
     /// Where it listens.
     pub address: SocketAddr,
+}
+
+/// Whose health the admin port tells.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// A process that serves the public port.
+    Service(Arc<AppState>),
+    /// A process that works on the shards alone.
+    Worker(Arc<Store>),
 }
 
 impl std::fmt::Debug for Listening {
@@ -189,7 +199,7 @@ pub fn public(
 /// Where the listener cannot be used.
 pub fn admin(
     listener: TcpListener,
-    state: Option<Arc<AppState>>,
+    role: Role,
     metrics: crate::telemetry::Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<Listening> {
@@ -199,11 +209,13 @@ pub fn admin(
             .app_data(web::Data::new(metrics.clone()))
             .route("/metrics", web::get().to(probes::metrics))
             .route("/livez", web::get().to(probes::live));
-        match &state {
-            Some(state) => app
+        match &role {
+            Role::Service(state) => app
                 .app_data(web::Data::from(Arc::clone(state)))
                 .route("/readyz", web::get().to(probes::ready)),
-            None => app.route("/readyz", web::get().to(probes::live)),
+            Role::Worker(store) => app
+                .app_data(web::Data::from(Arc::clone(store)))
+                .route("/readyz", web::get().to(probes::store_ready)),
         }
     };
     let server = HttpServer::new(factory)

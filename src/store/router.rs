@@ -104,7 +104,11 @@ impl Store {
     /// Whether the map is known and a shard takes part.
     #[must_use]
     pub fn has_started(&self) -> bool {
-        self.routing.load().map.is_some() && self.usable().next().is_some()
+        // The owners come last: until they are read, every code would be "away".
+        let routing = self.routing.load();
+        routing.map.is_some()
+            && routing.owners.iter().any(Option::is_some)
+            && self.usable().next().is_some()
     }
 
     /// The cluster, as any of its shards names it.
