@@ -76,7 +76,14 @@ pub(super) async fn shorten(
             _ => (),
         }
     }
-    let mut input = json!({"long_url": form.long_url});
+    // People type hosts without a scheme; the page's script completes them the same way.
+    let bare = url::Url::parse(&form.long_url) == Err(url::ParseError::RelativeUrlWithoutBase);
+    let long_url = if bare && !form.long_url.is_empty() {
+        format!("https://{}", form.long_url)
+    } else {
+        form.long_url.clone()
+    };
+    let mut input = json!({"long_url": long_url});
     if !form.code.is_empty()
         && let Some(map) = input.as_object_mut()
     {

@@ -121,6 +121,14 @@ fn the_form_works_without_script() {
         assert_eq!(redirect.header("location"), Some("https://example.com/a+b"));
         let random = submit(app, "long_url=https://example.com/&code=");
         assert_eq!(random.status, 303);
+        // A host without a scheme is completed, as the script does it.
+        let code = fresh("bare");
+        assert_eq!(
+            submit(app, &format!("long_url=example.com/x&code={code}")).status,
+            303
+        );
+        let redirect = app.get(&format!("/{code}"));
+        assert_eq!(redirect.header("location"), Some("https://example.com/x"));
     });
 }
 
