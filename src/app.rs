@@ -207,7 +207,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Makes the first admin key, unless the cluster has keys or one is given from outside; answers
+/// Makes the first admin key, unless the cluster ever had one or one is given from outside; answers
 /// where it lies.
 ///
 /// The file is written before the key is inserted: a key that nobody can read would be worse than
@@ -220,7 +220,7 @@ pub async fn first_admin_key(
     store: &Arc<Store>,
 ) -> Result<Option<PathBuf>, String> {
     let keys = Keys::new(Arc::clone(store), None);
-    if config.auth.admin_key.is_some() || !keys.is_empty() {
+    if config.auth.admin_key.is_some() || keys.has_admin() {
         return Ok(None);
     }
     let path = config.data_dir.join("admin-key");
@@ -246,7 +246,7 @@ pub async fn first_admin_key(
     let first = keys
         .list()
         .into_iter()
-        .rfind(|other| other.owner == "admin" && !other.revoked);
+        .rfind(|other| other.scopes.contains(&Scope::KeysAdmin) && !other.revoked);
     if first.is_some_and(|first| first.id != key.id) {
         keys.revoke(&key.id)
             .await

@@ -45,6 +45,12 @@ struct Loops {
 /// # Errors
 /// [`Failure`], before it listens or when a loop fails.
 pub async fn run(config: Config) -> Result<(), Failure> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Failure::Configuration(format!(
+            "data_dir: {} cannot be used: {error}; name a folder that this process may write to",
+            config.data_dir.display()
+        ))
+    })?;
     let metrics = app::metrics();
     let store = app::store(&config)?;
     match store.judge().await {

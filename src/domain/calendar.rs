@@ -91,6 +91,10 @@ impl Zone {
         if let Ok(time) = Timestamp::parse(text) {
             return Ok(time);
         }
+        // A date alone: the parser would drop a time of day that stands behind it.
+        if text.len() != "2030-01-31".len() {
+            return Err(CalendarError::Time);
+        }
         let date: jiff::civil::Date = text.parse().map_err(|_error| CalendarError::Time)?;
         let start = date
             .to_zoned(self.zone.clone())
@@ -280,7 +284,14 @@ mod tests {
             Zone::named("Mars/Base").unwrap_err(),
             CalendarError::UnknownZone
         );
-        assert_eq!(utc.parse("soon"), Err(CalendarError::Time));
+        for bad in [
+            "soon",
+            "2026-11-24T05:00",
+            "2026-11-24T04:00:00",
+            "20261124",
+        ] {
+            assert_eq!(utc.parse(bad), Err(CalendarError::Time), "{bad}");
+        }
         let (early, late) = (
             Timestamp::from_micros(0),
             Timestamp::from_micros(86_400_000_000_000),

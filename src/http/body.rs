@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web;
 use futures_util::StreamExt as _;
@@ -37,12 +38,27 @@ pub(super) async fn json(
     if !essence.is_none_or(|kind| kind == "application/json" || kind.ends_with("+json")) {
         return Err(ApiError::UnsupportedMedia);
     }
-    let bytes = read(payload, limit).await?;
+    let bytes = read(request, payload, limit).await?;
     serde_json::from_slice(&bytes).map_err(|error| ApiError::Malformed(error.to_string()))
 }
 
 /// Reads a body.
-pub(super) async fn read(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    // What says that it is too long is not waited for.
+    if declared
+        .and_then(|length| length.parse::<usize>().ok())
+        .is_some_and(|length| length > limit)
+    {
+        return Err(ApiError::TooLarge(limit));
+    }
     let reading = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = payload.next().await {

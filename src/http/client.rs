@@ -10,6 +10,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
 
 use crate::domain::target::is_private;
+use crate::domain::target::without_port;
 use crate::http::state::AppState;
 
 const CF_IPCOUNTRY: HeaderName = HeaderName::from_static("cf-ipcountry");
@@ -91,8 +92,7 @@ impl<'request> Client<'request> {
     /// The request's `Host`, if it is a plausible one.
     pub(super) fn host(&self) -> Option<&'request str> {
         let host = self.headers.get(HOST)?.to_str().ok()?;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-        (!host.is_empty() && host.bytes().all(plain)).then_some(host)
+        is_host(host).then_some(host)
     }
 
     /// Whether a proxy stands in between, believed or not.
@@ -107,6 +107,19 @@ impl<'request> Client<'request> {
         .iter()
         .any(|name| self.headers.contains_key(*name))
     }
+}
+
+/// Whether a `Host` can be what short URLs begin with: a host name or address, maybe a port.
+pub(super) fn is_host(host: &str) -> bool {
+    let name = without_port(host);
+    let port = host
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix(':'));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
+    (1..=253).contains(&name.len())
+        && name.bytes().all(plain)
+        && url::Host::parse(name).is_ok()
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// The right-most address that is no proxy of ours.

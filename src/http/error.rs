@@ -39,12 +39,16 @@ pub(super) enum ApiError {
     TooManyItems(usize),
     /// The body has the wrong type.
     UnsupportedMedia,
+    /// The body is no urlencoded form.
+    NotAForm,
     /// The body did not come in time.
     BodyTimeout,
     /// Another method is needed.
     Method(&'static str),
     /// The host is not ours.
     Misdirected,
+    /// The `Host` header is no host.
+    BadHost,
     /// Too often.
     RateLimited(Limited, &'static str),
     /// What is needed is away.
@@ -74,9 +78,11 @@ impl ApiError {
             Self::TooLarge(_) | Self::TooManyItems(_) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large")
             }
+            Self::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media"),
             Self::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::BadHost => (StatusCode::BAD_REQUEST, "malformed_host"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request"),
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Link(LinkError::Taken) => (StatusCode::CONFLICT, "code_taken"),
@@ -130,8 +136,12 @@ impl ApiError {
             Self::UnsupportedMedia => {
                 "The body must be JSON: send Content-Type: application/json.".to_owned()
             }
+            Self::NotAForm => {
+                "The form must be sent as application/x-www-form-urlencoded.".to_owned()
+            }
             Self::BodyTimeout => "The body did not arrive within 5 seconds.".to_owned(),
             Self::Method(allowed) => format!("Only {allowed} is answered here."),
+            Self::BadHost => "The Host header is no host name with an optional port.".to_owned(),
             Self::Misdirected => "This host is not served here.".to_owned(),
             Self::RateLimited(limited, what) => format!(
                 "Too many {what}: {} a minute are allowed. Try again in {} s.",

@@ -19,6 +19,7 @@ use crate::http::body;
 use crate::http::caller;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
+use crate::http::error::parameter;
 use crate::http::front::X_ROBOTS_TAG;
 use crate::http::links;
 use crate::http::redirect;
@@ -67,13 +68,33 @@ pub(super) async fn shorten(
             "The form was sent from another site.".to_owned(),
         ));
     }
-    let bytes = body::read(payload, body::ORDINARY).await?;
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let essence = kind.map(|kind| {
+        kind.split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase()
+    });
+    if essence.is_some_and(|kind| kind != "application/x-www-form-urlencoded") {
+        return Err(ApiError::NotAForm);
+    }
+    let bytes = body::read(&request, payload, body::ORDINARY).await?;
     let mut form = HomeForm::default();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut surplus = None;
     for (name, value) in url::form_urlencoded::parse(&bytes) {
+        if !seen.insert(name.clone()) {
+            surplus = Some((name, "stands twice in the form"));
+            continue;
+        }
         match &*name {
-            "long_url" => form.long_url = value.trim().to_owned(),
-            "code" => form.code = value.trim().to_owned(),
-            _ => (),
+            "long_url" => form.long_url = value.trim_matches(' ').to_owned(),
+            "code" => form.code = value.trim_matches(' ').to_owned(),
+            _ => surplus = Some((name, "is no field of this form; use the API for it")),
         }
     }
     // People type hosts without a scheme; the page's script completes them the same way.
@@ -91,7 +112,11 @@ pub(super) async fn shorten(
     }
     let peer = request.peer_addr().map(|peer| peer.ip());
     let client = Client::of(&state, peer, request.headers());
-    let created = match caller::creator(&state, &request, 1) {
+    let refused = surplus.map(|(name, problem)| {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        parameter(&shown, "unknown_field", problem)
+    });
+    let created = match refused.map_or_else(|| caller::creator(&state, &request, 1), Err) {
         Ok((caller, _)) => state
             .links
             .create(&input, client.host(), &caller)

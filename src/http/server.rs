@@ -16,6 +16,8 @@ use actix_web::Resource;
 use actix_web::Responder;
 use actix_web::dev::Server;
 use actix_web::dev::Service as _;
+use actix_web::guard;
+use actix_web::http::Method;
 use actix_web::web;
 use futures_util::future::Either;
 use futures_util::future::ready;
@@ -76,9 +78,17 @@ fn routes(config: &mut web::ServiceConfig) {
                                 .default_service(web::to(|| async { method("GET, POST") })),
                         )
                         .service(
+                            // The methods of a link mean the link that has this code.
                             web::resource("/links/bulk")
+                                .guard(guard::fn_guard(|request| {
+                                    let method = &request.head().method;
+                                    ![Method::GET, Method::HEAD, Method::PATCH, Method::DELETE]
+                                        .contains(method)
+                                }))
                                 .route(web::post().to(links::create_many))
-                                .default_service(web::to(|| async { method("POST") })),
+                                .default_service(web::to(|| async {
+                                    method("GET, HEAD, POST, PATCH, DELETE")
+                                })),
                         )
                         .service(
                             web::resource("/links/{code}")

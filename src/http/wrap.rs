@@ -16,6 +16,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
 use uuid::Uuid;
 
+use crate::http::client::is_host;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::telemetry;
@@ -99,6 +100,12 @@ pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun,
             .map(HeaderValue::as_bytes);
         if !host.is_some_and(|host| host.eq_ignore_ascii_case(own.as_bytes())) {
             return Err(ApiError::Misdirected);
+        }
+    } else if !probe {
+        // It becomes part of short URLs and QR codes. HTTP/1.0 may leave it out.
+        let host = request.headers().get(header::HOST);
+        if host.is_some_and(|host| !host.to_str().is_ok_and(is_host)) {
+            return Err(ApiError::BadHost);
         }
     }
     Ok(begun)

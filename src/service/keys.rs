@@ -111,10 +111,12 @@ impl Keys {
         })
     }
 
-    /// Whether the cluster has any key yet.
+    /// Whether a key was ever made that may manage keys, revoked ones too.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.store.data_under(PREFIX).is_empty()
+    pub fn has_admin(&self) -> bool {
+        self.list()
+            .iter()
+            .any(|key| key.scopes.contains(&Scope::KeysAdmin))
     }
 
     /// Every key, newest first, revoked ones too.

@@ -120,6 +120,12 @@ impl Store {
         data: &BTreeMap<String, DataRow>,
     ) -> Result<bool, StoreError> {
         if missing.len() > view.away.len() {
+            // Another process may be founding the cluster: what was empty a moment ago is not now.
+            for member in &view.empty {
+                if member.shard.cluster_row().await?.is_some() {
+                    return Ok(true);
+                }
+            }
             for member in &view.empty {
                 member.fail(
                     "an empty database where the cluster has a shard: restore its backup there, \

@@ -274,7 +274,10 @@ fn other_methods_are_told_which_ones_there_are() {
             (format!("/links/{code}"), "GET, HEAD"),
             ("/".to_owned(), "GET, HEAD, POST"),
             ("/api/v1/links".to_owned(), "GET, POST"),
-            ("/api/v1/links/bulk".to_owned(), "POST"),
+            (
+                "/api/v1/links/bulk".to_owned(),
+                "GET, HEAD, POST, PATCH, DELETE",
+            ),
             (format!("/api/v1/links/{code}"), "GET, HEAD, PATCH, DELETE"),
             (format!("/api/v1/links/{code}/stats"), "GET, HEAD"),
             (format!("/api/v1/links/{code}/stats/browser"), "GET, HEAD"),

@@ -203,3 +203,48 @@ fn submit(app: &TestApp, body: &str) -> Answer {
     let request = app.ask("POST", "/").with("Accept", "text/html");
     request.body(FORM, body.as_bytes()).send()
 }
+
+#[test]
+fn the_form_refuses_what_it_would_have_to_ignore() {
+    on_each(|app| {
+        for (body, word) in [
+            ("long_url=https://example.com/&password=x", "password"),
+            (
+                "long_url=https://example.com/&long_url=https://example.org/",
+                "long_url",
+            ),
+        ] {
+            let answer = submit(app, body);
+            assert_eq!(answer.status, 422, "{body}");
+            assert!(answer.text().contains(word), "{body}");
+        }
+        let json = app.ask("POST", "/").body("application/json", b"{}");
+        assert_eq!(json.send().status, 415);
+    });
+}
+
+#[test]
+fn a_host_that_is_none_never_becomes_a_short_url() {
+    on_each(|app| {
+        let long = "a".repeat(2_400);
+        for host in [long.as_str(), "[::1", "x:99999", "u@x", "a b"] {
+            let answer = app.ask("GET", "/").with("Host", host).send();
+            assert_eq!(answer.status, 400, "{host}");
+        }
+    });
+}
+
+#[test]
+fn a_link_may_be_called_like_a_path_of_the_api() {
+    on_each(|app| {
+        let link = br#"{"long_url":"https://example.com/","code":"bulk","reuse_existing":true}"#;
+        let answer = app
+            .ask("POST", "/api/v1/links")
+            .body("application/json", link)
+            .send();
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.status);
+        // Without a key a 401, and not "no such method".
+        let shown = app.ask("GET", "/api/v1/links/bulk").send();
+        assert_eq!(shown.status, 401);
+    });
+}
