@@ -77,6 +77,20 @@ pub fn store(config: &Config) -> Result<Arc<Store>, BuildError> {
         .map_err(BuildError::Configuration)
 }
 
+/// The shards, judged once, for a process that lives: what does not answer yet is waited for later.
+///
+/// # Errors
+/// [`BuildError::Configuration`], where the shards contradict it.
+pub async fn patient_store(config: &Config) -> Result<Arc<Store>, BuildError> {
+    let store = store(config)?;
+    match store.judge().await {
+        Judgement::Started => store.measure_clock().await,
+        Judgement::Waiting(why) => tracing::warn!("{why}"),
+        Judgement::Refused(reasons) => return Err(BuildError::Configuration(reasons.join("\n"))),
+    }
+    Ok(store)
+}
+
 /// The shards, judged, as a command needs them that does its work and ends.
 ///
 /// # Errors

@@ -18,7 +18,6 @@ use crate::pipeline::supervise;
 use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
 use crate::shutdown;
-use crate::store::Judgement;
 
 /// Runs until a signal; then finishes its batches and gives its partitions back.
 ///
@@ -33,12 +32,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         ));
     };
     let metrics = app::metrics();
-    let store = app::store(&config)?;
-    match store.judge().await {
-        Judgement::Started => store.measure_clock().await,
-        Judgement::Waiting(why) => tracing::warn!("{why}"),
-        Judgement::Refused(reasons) => return Err(Failure::Configuration(reasons.join("\n"))),
-    }
+    let store = app::patient_store(&config).await?;
     let admin = bind(config.admin.listen, "admin.listen")?;
     let signals = shutdown::listen();
     let (stop, failed) = (CancellationToken::new(), CancellationToken::new());

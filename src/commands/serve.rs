@@ -27,7 +27,6 @@ use crate::pipeline::supervise;
 use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
 use crate::shutdown;
-use crate::store::Judgement;
 
 /// The loops of the process, and what they share.
 struct Loops {
@@ -52,12 +51,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         ))
     })?;
     let metrics = app::metrics();
-    let store = app::store(&config)?;
-    match store.judge().await {
-        Judgement::Started => store.measure_clock().await,
-        Judgement::Waiting(why) => tracing::warn!("{why}"),
-        Judgement::Refused(reasons) => return Err(Failure::Configuration(reasons.join("\n"))),
-    }
+    let store = app::patient_store(&config).await?;
     let public = bind(config.http.listen, "http.listen")?;
     let admin = bind(config.admin.listen, "admin.listen")?;
     let service = app::service(&config, store, metrics)?;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 
-use crate::config::ShardConfig;
-use crate::config::ShardUrl;
 use crate::store::rows::ClusterRow;
 use crate::store::shard::Shard;
 
@@ -72,11 +70,5 @@ impl Member {
     #[must_use]
     pub fn label(&self) -> String {
         format!("shard {} ({})", self.place, self.name)
-    }
-
-    /// Whether it is a file of this machine.
-    #[must_use]
-    pub fn is_file(config: &ShardConfig) -> bool {
-        matches!(config.url, ShardUrl::Sqlite(_))
     }
 }
