@@ -21,7 +21,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use quick_cache::sync::DefaultLifecycle;
 
-use crate::domain::link::Route;
+use crate::domain::route::Route;
+use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 
 /// Unknown codes that are remembered at most, and for how long in microseconds.
@@ -101,8 +102,10 @@ impl NearEntry {
     }
 
     fn bytes(&self) -> usize {
-        let other = self.route.expired_url.as_ref().map_or(0, |url| url.len());
-        ENTRY_BYTES + self.code.len() + self.location.len() + other
+        let times = self.route.times.as_ref().map_or(0, |times| {
+            size_of::<Times>() + times.expired_url.as_ref().map_or(0, |url| url.len())
+        });
+        ENTRY_BYTES + self.code.len() + self.location.len() + times
     }
 }
 

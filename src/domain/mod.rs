@@ -9,6 +9,7 @@ pub mod dedupe;
 pub mod key;
 pub mod link;
 pub mod query;
+pub mod route;
 pub mod target;
 pub mod time;
 pub mod visitors;

@@ -14,7 +14,7 @@ use crate::domain::calendar::Interval;
 use crate::domain::calendar::Zone;
 use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
-use crate::domain::link::Decision;
+use crate::domain::route::Decision;
 use crate::http::body;
 use crate::http::caller;
 use crate::http::client::Client;

@@ -14,8 +14,8 @@ use actix_web::web;
 use crate::cache::near::NearEntry;
 use crate::domain::click::Trigger;
 use crate::domain::code::ShortCode;
-use crate::domain::link::Decision;
 use crate::domain::query;
+use crate::domain::route::Decision;
 use crate::domain::time::Timestamp;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
@@ -232,7 +232,7 @@ pub(super) fn missed(state: &AppState, request: &HttpRequest, now: Timestamp) ->
 
 /// The refusal of a tombstone or of a link whose time is over.
 pub(super) fn gone(entry: &NearEntry) -> ApiError {
-    use crate::domain::link::LinkState;
+    use crate::domain::route::LinkState;
     match entry.route().state {
         LinkState::Deleted | LinkState::Purged => ApiError::Gone(GONE_DELETED),
         LinkState::Active | LinkState::Disabled => ApiError::Gone(GONE_EXPIRED),

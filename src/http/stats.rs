@@ -11,7 +11,7 @@ use crate::domain::calendar::Zone;
 use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
-use crate::domain::link::LinkState;
+use crate::domain::route::LinkState;
 use crate::http::caller;
 use crate::http::error::ApiError;
 use crate::http::error::parameter;

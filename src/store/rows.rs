@@ -6,7 +6,7 @@ use crate::domain::click::Click;
 use crate::domain::code::ShortCode;
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
-use crate::domain::link::LinkState;
+use crate::domain::route::LinkState;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 

@@ -15,7 +15,7 @@ use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
 use crate::domain::link::NewLink;
-use crate::domain::link::Route;
+use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::slots::hash;

@@ -4,10 +4,10 @@ use tokio::task::JoinSet;
 use urlshort::domain::link::ClickTotals;
 use urlshort::domain::link::Link;
 use urlshort::domain::link::LinkFields;
-use urlshort::domain::link::LinkState;
 use urlshort::domain::link::NewLink;
-use urlshort::domain::link::RedirectStatus;
 use urlshort::domain::query::QueryForward;
+use urlshort::domain::route::LinkState;
+use urlshort::domain::route::RedirectStatus;
 use urlshort::domain::time::Timestamp;
 use urlshort::store::error::StoreError;
 use urlshort::store::rows::Changed;
@@ -218,15 +218,14 @@ async fn a_purge_leaves_nothing_but_the_code() {
         assert_eq!(&*deleted.route.target, &*new.fields.target);
         assert_eq!(deleted.clicks.human, 3);
         let purged = done(shard.delete(&new.code, 2, true).await);
-        let blank = (None, None, None, Vec::new(), None, None);
+        let blank = (None, None, None, Vec::new(), None);
         let route = &purged.route;
         let left = (
             purged.title.clone(),
             purged.notes.clone(),
             purged.owner.clone(),
             purged.tags.clone(),
-            route.expires_at.or(route.valid_from),
-            route.expired_url.clone(),
+            route.times.clone(),
         );
         assert_eq!(left, blank);
         assert_eq!((&*route.target, purged.clicks.human), ("", 0));

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::domain::link::Route;
+use crate::domain::route::Route;
 
 /// The layout of the payload; another one is a miss. Raise it with every change of [`FarEntry`] or
 /// of [`Route`].
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
 /// The length of the version in front.
 const DIGITS: usize = 16;
@@ -105,9 +105,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::link::LinkState;
-    use crate::domain::link::RedirectStatus;
     use crate::domain::query::QueryForward;
+    use crate::domain::route::LinkState;
+    use crate::domain::route::RedirectStatus;
+    use crate::domain::route::Times;
 
     fn value(version: i64, entry: &FarEntry) -> Bytes {
         let mut bytes = digits(version).into_bytes();
@@ -126,9 +127,11 @@ mod tests {
                 state: LinkState::Active,
                 target: "https://example.com/a?b".into(),
                 status: RedirectStatus::Temporary,
-                valid_from: None,
-                expires_at: Some(-1),
-                expired_url: Some("https://example.com/gone".into()),
+                times: Some(Box::new(Times {
+                    valid_from: None,
+                    expires_at: Some(-1),
+                    expired_url: Some("https://example.com/gone".into()),
+                })),
                 query_forward: QueryForward::Off,
                 hide_referrer: true,
                 indexable: false,
@@ -160,8 +163,8 @@ mod tests {
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(
             hex,
-            "303030303030303030303030303030370180809296a896a206808c9fb4aa96a2068080cdf3ab9b\
-             a206d206010e001768747470733a2f2f6578616d706c652e636f6d2f613f62b302000101011868\
+            "303030303030303030303030303030370280809296a896a206808c9fb4aa96a2068080cdf3ab9b\
+             a206d206010e001768747470733a2f2f6578616d706c652e636f6d2f613f62b30201000101011868\
              747470733a2f2f6578616d706c652e636f6d2f676f6e65020100"
         );
     }

@@ -229,9 +229,9 @@ fn link_json(link: &Link, base: &str, now: Timestamp, as_of: Timestamp) -> Value
         "title": link.title, "notes": link.notes, "tags": link.tags,
         "status": link.status_word(now), "block_reason": null,
         "redirect_status": route.status.code(),
-        "valid_from": route.valid_from.map(Timestamp::from_micros),
-        "expires_at": route.expires_at.map(Timestamp::from_micros),
-        "max_visits": null, "expired_url": route.expired_url, "has_password": false,
+        "valid_from": route.valid_from().map(Timestamp::from_micros),
+        "expires_at": route.expires_at().map(Timestamp::from_micros),
+        "max_visits": null, "expired_url": route.expired_url(), "has_password": false,
         "query_forward": route.query_forward, "hide_referrer": route.hide_referrer,
         "indexable": route.indexable, "category": null, "risk": null,
         "clicks": {

@@ -3,7 +3,7 @@
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::domain::link::RedirectStatus;
+use crate::domain::route::RedirectStatus;
 use crate::domain::time::Timestamp;
 use crate::service::link_input::FieldError;
 use crate::service::link_input::TargetRules;

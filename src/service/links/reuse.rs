@@ -9,7 +9,7 @@ use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
-use crate::domain::link::LinkState;
+use crate::domain::route::LinkState;
 use crate::service::links::Created;
 use crate::service::links::LinkError;
 use crate::service::links::Links;

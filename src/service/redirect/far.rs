@@ -10,7 +10,7 @@ use crate::cache::far::FarEntry;
 use crate::cache::far::FarFound;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
-use crate::domain::link::Route;
+use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::service::redirect::Redirector;
 use crate::service::redirect::SOFT;

@@ -21,7 +21,7 @@ use crate::cache::near::Lookup;
 use crate::cache::near::NearCache;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
-use crate::domain::link::Route;
+use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::service::coherence::Coherence;
 use crate::service::redirect::far::FarAnswer;
@@ -225,7 +225,9 @@ impl Redirector {
                 far: None,
             };
             let loaded = self.load(code, hash, fallback, false).await;
-            entry.release_refresh();
+            if first {
+                entry.release_refresh();
+            }
             if let Ok(Resolved::Entry(fresh, Tier::Far | Tier::Owner)) = &loaded {
                 self.near.insert(hash, Arc::clone(fresh));
             }

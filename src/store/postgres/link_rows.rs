@@ -4,10 +4,11 @@ use tokio_postgres::Row;
 
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
-use crate::domain::link::LinkState;
-use crate::domain::link::RedirectStatus;
-use crate::domain::link::Route;
 use crate::domain::query::QueryForward;
+use crate::domain::route::LinkState;
+use crate::domain::route::RedirectStatus;
+use crate::domain::route::Route;
+use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::postgres::PostgresShard;
@@ -30,9 +31,12 @@ impl PostgresShard {
             state: LinkState::from_number(row.get(at + 2)),
             target: row.get::<_, &str>(at + 3).into(),
             status: RedirectStatus::try_from(status).map_err(|what| self.corrupt(what))?,
-            valid_from: row.get(at + 5),
-            expires_at: row.get(at + 6),
-            expired_url: row.get::<_, Option<&str>>(at + 7).map(Into::into),
+            times: Times {
+                valid_from: row.get(at + 5),
+                expires_at: row.get(at + 6),
+                expired_url: row.get::<_, Option<&str>>(at + 7).map(Into::into),
+            }
+            .boxed(),
             query_forward: QueryForward::from_number(row.get(at + 8)),
             hide_referrer: row.get(at + 9),
             indexable: row.get(at + 10),

@@ -8,7 +8,7 @@ use crate::domain::code::ShortCode;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
 use crate::domain::link::NewLink;
-use crate::domain::link::Route;
+use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::store::error::StoreError;

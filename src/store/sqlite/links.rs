@@ -10,11 +10,12 @@ use crate::domain::code::ShortCode;
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
-use crate::domain::link::LinkState;
 use crate::domain::link::NewLink;
-use crate::domain::link::RedirectStatus;
-use crate::domain::link::Route;
 use crate::domain::query::QueryForward;
+use crate::domain::route::LinkState;
+use crate::domain::route::RedirectStatus;
+use crate::domain::route::Route;
+use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::store::error::StoreError;
@@ -338,9 +339,12 @@ fn link_of(row: &Row<'_>) -> rusqlite::Result<Link> {
             state: LinkState::from_number(row.get(2)?),
             target: row.get::<_, String>(3)?.into(),
             status: RedirectStatus::try_from(row.get::<_, u16>(4)?).unwrap_or_default(),
-            valid_from: row.get(5)?,
-            expires_at: row.get(6)?,
-            expired_url: row.get::<_, Option<String>>(7)?.map(Into::into),
+            times: Times {
+                valid_from: row.get(5)?,
+                expires_at: row.get(6)?,
+                expired_url: row.get::<_, Option<String>>(7)?.map(Into::into),
+            }
+            .boxed(),
             query_forward: QueryForward::from_number(row.get(8)?),
             hide_referrer: row.get(9)?,
             indexable: row.get(10)?,
