@@ -11,6 +11,8 @@
 
 #[path = "cli/diagnose.rs"]
 mod diagnose;
+#[path = "cli/operators.rs"]
+mod operators;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/servers.rs"]

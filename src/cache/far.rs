@@ -70,6 +70,12 @@ pub struct FarFacts {
     pub max_bytes: Option<u64>,
     /// What it does when that is full, as `allkeys-lfu`.
     pub eviction: Option<String>,
+    /// Whether it is a node of a cluster.
+    pub is_cluster: bool,
+    /// Reads that found something, and that did not, since it started; of all its clients.
+    pub reads: Option<(u64, u64)>,
+    /// Keys it pushed out since it started.
+    pub evicted: Option<u64>,
 }
 
 impl FarCache {
@@ -178,6 +184,17 @@ impl FarCache {
             Self::None => false,
             Self::Redis(redis) => redis.is_up(),
         }
+    }
+
+    /// Waits for the first answer of the server; `false` where it takes longer than `patience`. The
+    /// other methods do not wait for a connection, since a visitor would.
+    pub async fn wait_until_up(&self, patience: Duration) -> bool {
+        let Self::Redis(redis) = self else {
+            return false;
+        };
+        tokio::time::timeout(patience, redis.connected())
+            .await
+            .is_ok_and(|up| up)
     }
 
     /// Whether there is none.

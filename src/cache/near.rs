@@ -29,7 +29,7 @@ use crate::domain::time::Timestamp;
 const UNKNOWN_ENTRIES: usize = 50_000;
 const UNKNOWN_LIFETIME: i64 = 1_000_000;
 /// What an entry costs besides its texts: the entry, its counts, and the cache's own bookkeeping.
-const ENTRY_BYTES: usize = 300;
+const ENTRY_BYTES: usize = 220;
 
 /// A route with its `Location` ready.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use clap::Args;
+use clap::Subcommand;
 use serde_json::json;
 
 use crate::app;
@@ -13,11 +15,110 @@ use crate::domain::key::Scope;
 use crate::domain::time::Timestamp;
 use crate::service::keys::Keys;
 
+/// Make, list and revoke API keys
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  urlshort keys create --owner team --scope links:read,links:write\n  \
+    urlshort keys list --json\n  urlshort keys revoke ID"
+)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    action: KeysAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysAction {
+    /// Make a key and print it, once
+    #[command(
+        after_help = "Examples:\n  urlshort keys create --owner team --scope links:read,links:write\n  \
+        urlshort keys create --owner ci --expires 30d --json"
+    )]
+    Create {
+        /// Whose links it sees
+        #[arg(long, default_value = "admin", value_parser = owner)]
+        owner: String,
+        /// What it may do: links:read, links:write, links:delete, stats:read, keys:admin
+        #[arg(long = "scope", value_delimiter = ',', value_parser = scope,
+            default_values = ["links:read", "links:write", "links:delete", "stats:read"])]
+        scopes: Vec<Scope>,
+        /// When it ends: an RFC 3339 time, or days such as 30d
+        #[arg(long, value_name = "TIME", value_parser = expiry)]
+        expires: Option<Timestamp>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every key, without secrets
+    #[command(after_help = "Examples:\n  urlshort keys list\n  urlshort keys list --json")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key
+    #[command(
+        after_help = "Examples:\n  urlshort keys revoke ID\n  urlshort keys revoke ID --json"
+    )]
+    Revoke {
+        /// Its id, or the key itself
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn owner(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    if (1..=64).contains(&text.len()) && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("has 1 to 64 letters, digits, and - _ . @".to_owned())
+    }
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::from_word(text).ok_or_else(|| {
+        let words: Vec<&str> = Scope::ALL.into_iter().map(Scope::word).collect();
+        format!("is none of {}", words.join(", "))
+    })
+}
+
+fn expiry(text: &str) -> Result<Timestamp, String> {
+    if let Some(days) = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok())
+    {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(0);
+        let hours = u64::from(days) * 24;
+        return Ok(Timestamp::from_micros(now).plus(std::time::Duration::from_hours(hours)));
+    }
+    Timestamp::parse(text).map_err(|error| format!("{error}, nor days such as 30d"))
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// [`Failure`] where no shard answers or takes it.
+pub async fn run(config: Config, args: KeysArgs) -> Result<(), Failure> {
+    match args.action {
+        KeysAction::Create {
+            owner,
+            scopes,
+            expires,
+            json,
+        } => create(config, &owner, scopes, expires, json).await,
+        KeysAction::List { json } => list(config, json).await,
+        KeysAction::Revoke { id, json } => revoke(config, &id, json).await,
+    }
+}
+
 /// Makes a key and prints it, once.
 ///
 /// # Errors
 /// [`Failure`] where no shard takes it.
-pub async fn create(
+async fn create(
     config: Config,
     owner: &str,
     scopes: Vec<Scope>,
@@ -46,7 +147,7 @@ pub async fn create(
 ///
 /// # Errors
 /// [`Failure`] where no shard answers.
-pub async fn list(config: Config, as_json: bool) -> Result<(), Failure> {
+async fn list(config: Config, as_json: bool) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
     let now = store.clock().now();
     let keys = Keys::new(Arc::clone(&store), None).list();
@@ -87,7 +188,7 @@ pub async fn list(config: Config, as_json: bool) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`] where there is no such key, or no shard takes it.
-pub async fn revoke(config: Config, id: &str, as_json: bool) -> Result<(), Failure> {
+async fn revoke(config: Config, id: &str, as_json: bool) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
     // Whole keys are taken too: people have them at hand.
     let id = crate::domain::key::split(id).map_or(id, |(id, _)| id);

@@ -1,12 +1,16 @@
 //! One file for each subcommand: what it does, in the order it does it.
 
 pub mod analytics;
+mod ask;
+pub mod completions;
 pub mod diagnose;
 pub mod failure;
 pub mod keys;
+pub mod man;
 pub mod migrate;
 pub mod report;
 pub mod seed;
 pub mod serve;
+pub mod warmup;
 
 pub use crate::commands::failure::Failure;

@@ -20,6 +20,35 @@ pub fn line(text: &str) {
     println!("{text}");
 }
 
+/// A result that ends its own lines.
+pub fn text(text: &str) {
+    print!("{text}");
+}
+
+/// A line of a diagnosis; what is not well is coloured on a terminal, unless `NO_COLOR` is set.
+pub fn finding(severity: &str, name: &str, summary: &str) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = match severity {
+        "WARN" => "33",
+        "FAIL" => "31;1",
+        _ => "32",
+    };
+    if plain || !std::io::stdout().is_terminal() {
+        println!("{severity:<5} {name}: {summary}");
+    } else {
+        println!("\x1b[{colour}m{severity:<5}\x1b[0m {name}: {summary}");
+    }
+}
+
+/// An empty screen on a terminal, an empty line elsewhere.
+pub fn fresh_screen() {
+    if std::io::stdout().is_terminal() {
+        print!("\x1b[2J\x1b[H");
+    } else {
+        println!();
+    }
+}
+
 /// A result as JSON.
 pub fn json(value: &Value) {
     println!("{value:#}");

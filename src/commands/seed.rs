@@ -1,13 +1,18 @@
-//! `seed`: many realistic links, the same ones for the same seed number, through the bulk path.
+//! `seed`: many realistic links, the same ones for the same seed number, through the bulk path; and
+//! a history of clicks for them, through the click pipeline.
 
+mod clicks;
 mod corpus;
+mod dice;
 mod made_up;
+mod visitors;
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::Args;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -34,17 +39,30 @@ const LOOKUPS: usize = 8;
 /// Reasons of failures that are told.
 const TOLD: usize = 5;
 
-/// What is made, and how it is told.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// How many links.
-    pub count: u64,
-    /// Which ones: another number makes other links.
-    pub seed: u64,
-    /// The summary as JSON.
-    pub json: bool,
-    /// Neither progress nor summary for people.
-    pub quiet: bool,
+/// Make realistic links: the same ones for the same seed number, none of them twice
+#[derive(Args, Clone, Copy, Debug)]
+#[command(
+    after_help = "Examples:\n  urlshort seed\n  urlshort seed --count 100000 --seed 2\n  \
+    urlshort seed --clicks 200000          with 30 days of clicks, for charts and dashboards\n  \
+    urlshort seed --count 10 --json"
+)]
+pub struct SeedArgs {
+    /// How many links
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    count: u64,
+    /// Which ones: another number makes other links
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
+    /// Also this many clicks over the last 30 days; the same command again adds none
+    #[arg(long, default_value_t = 0, value_name = "NUMBER",
+        value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    clicks: u64,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
 }
 
 /// What became of the links.
@@ -60,7 +78,7 @@ struct Tally {
 ///
 /// # Errors
 /// [`Failure`] where no shard is usable, or a link could not be made.
-pub async fn run(config: Config, wanted: Wanted) -> Result<(), Failure> {
+pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
     let redirector = app::redirector(&config, &store, &Arc::default())?;
     let links = Arc::new(app::links(&config, &store, &redirector));
@@ -82,7 +100,14 @@ pub async fn run(config: Config, wanted: Wanted) -> Result<(), Failure> {
     tally.refuse(chunks.refused);
     bar.finish_and_clear();
     redirector.far_cache().close().await;
-    tell(wanted, &tally, begun.elapsed().as_secs_f64());
+    let seconds = begun.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    let clicked = clicks::send(&config, &wanted, &store, links.policy()).await;
+    let clicks_in = begun.elapsed().as_secs_f64();
+    let sent = *clicked.as_ref().unwrap_or(&0);
+    tell(wanted, &tally, seconds, (sent, clicks_in));
+    store.close().await;
+    clicked?;
     if tally.failed == 0 {
         return Ok(());
     }
@@ -99,40 +124,52 @@ pub async fn run(config: Config, wanted: Wanted) -> Result<(), Failure> {
     )))
 }
 
-fn tell(wanted: Wanted, tally: &Tally, seconds: f64) {
+fn tell(wanted: SeedArgs, tally: &Tally, seconds: f64, (clicks, clicks_in): (u64, f64)) {
     let Tally {
         made,
         there,
         failed,
         ..
     } = tally;
-    let total = made + there + failed;
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rate for people"
-    )]
-    let rate = (total as f64 / seconds.max(1e-6)).round() as u64;
-    let seconds = (seconds * 1_000.0).round() / 1_000.0;
+    let per_second = rate(made + there + failed, seconds);
+    let clicks_per_second = rate(clicks, clicks_in);
+    let millis = |seconds: f64| (seconds * 1_000.0).round() / 1_000.0;
+    let (seconds, clicks_in) = (millis(seconds), millis(clicks_in));
     if wanted.json {
         report::json(&json!({
             "schema_version": 1, "seed": wanted.seed, "count": wanted.count, "made": made,
             "already_there": there, "failed": failed, "seconds": seconds,
-            "links_per_second": rate,
+            "links_per_second": per_second, "clicks": clicks, "clicks_seconds": clicks_in,
+            "clicks_per_second": clicks_per_second,
         }));
     } else if !wanted.quiet {
         report::line(&format!(
             "seed {}: {made} made, {there} already there, {failed} failed, \
-             in {seconds:.2} s ({rate} links/s)",
+             in {seconds:.2} s ({per_second} links/s)",
             wanted.seed
         ));
+        if wanted.clicks > 0 {
+            report::line(&format!(
+                "{clicks} clicks handed over in {clicks_in:.2} s ({clicks_per_second} clicks/s); \
+                 those of an earlier run are not counted again"
+            ));
+        }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
+fn rate(n: u64, seconds: f64) -> u64 {
+    (n as f64 / seconds.max(1e-6)).round() as u64
 }
 
 /// Links in chunks that one shard owns each.
 struct Chunks<'store> {
-    wanted: Wanted,
+    wanted: SeedArgs,
     store: &'store Store,
     links: &'store Links,
     now: Timestamp,
@@ -143,7 +180,7 @@ struct Chunks<'store> {
 }
 
 impl<'store> Chunks<'store> {
-    fn new(wanted: Wanted, store: &'store Store, links: &'store Links) -> Self {
+    fn new(wanted: SeedArgs, store: &'store Store, links: &'store Links) -> Self {
         Self {
             wanted,
             store,

@@ -19,10 +19,9 @@ use crate::pipeline::feed;
 use crate::pipeline::feed::Feed;
 use crate::pipeline::heartbeat;
 use crate::pipeline::heartbeat::Heart;
+use crate::pipeline::outlet::Outlet;
 use crate::pipeline::rollup;
-use crate::pipeline::rollup::Rollup;
 use crate::pipeline::ship;
-use crate::pipeline::ship::Shipper;
 use crate::pipeline::supervise;
 use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
@@ -35,8 +34,7 @@ struct Loops {
     failed: CancellationToken,
     started: CancellationToken,
     heart: Arc<Heart>,
-    rollup: Option<Rollup>,
-    shipper: Option<Shipper>,
+    outlet: Outlet,
 }
 
 /// Runs until a signal; a second one ends the process at once.
@@ -144,6 +142,9 @@ async fn after_start(config: Config, state: Arc<AppState>, started: Cancellation
             "the first admin key was not made; run `urlshort keys create`"
         ),
     }
+    if config.cache.warm_on_start > 0 {
+        warm(&state, config.cache.warm_on_start).await;
+    }
     for path in app::unnamed_shards(&config).await {
         let message = format!(
             "{} holds links and the configuration does not name it: add it to [[shards]], or move it \
@@ -152,6 +153,20 @@ async fn after_start(config: Config, state: Arc<AppState>, started: Cancellation
         );
         state.health.warn("shards:unnamed", &message);
     }
+}
+
+/// Loads the most followed links, so that a new process does not meet its first visitors cold.
+async fn warm(state: &AppState, limit: usize) {
+    let begun = std::time::Instant::now();
+    let (codes, silent) = state.store.most_followed(limit).await;
+    let warmed = state.redirector.warm_near(codes).await;
+    tracing::info!(
+        loaded = warmed.loaded,
+        failed = warmed.failed,
+        silent_shards = silent,
+        seconds = begun.elapsed().as_secs_f64(),
+        "warmed by the most followed links"
+    );
 }
 
 fn start_loops(service: &Service) -> Loops {
@@ -195,35 +210,25 @@ fn start_loops(service: &Service) -> Loops {
             Box::pin(feed::follow(feed.clone(), member.place, stop.clone())),
         );
     }
-    let (mut rollup, mut shipper) = (None, None);
-    if let Some(kafka) = &service.kafka {
-        let ship = Shipper {
-            store: Arc::clone(&state.store),
-            spool: Arc::clone(&state.spool),
-            kafka: kafka.clone(),
-            agents: Arc::clone(&service.agents),
-            heart: Arc::clone(&heart),
-        };
-        start("ship", Box::pin(ship::run(ship.clone(), stop.clone())));
-        start(
-            "topic",
-            Box::pin(watch_topic(kafka.clone(), Arc::clone(state), stop.clone())),
-        );
-        shipper = Some(ship);
-    } else {
-        let local = Rollup {
-            store: Arc::clone(&state.store),
-            spool: Arc::clone(&state.spool),
-            agents: Arc::clone(&service.agents),
-            heart: Arc::clone(&heart),
-        };
-        for member in state.store.members() {
-            start(
-                "rollup",
-                Box::pin(rollup::run(local.clone(), member.place, stop.clone())),
-            );
+    let outlet = Outlet::new(
+        &state.store,
+        &state.spool,
+        service.kafka.as_ref(),
+        &service.agents,
+        &heart,
+    );
+    match &outlet {
+        Outlet::Bus(shipper) => {
+            start("ship", Box::pin(ship::run(shipper.clone(), stop.clone())));
+            let watched = watch_topic(shipper.kafka.clone(), Arc::clone(state), stop.clone());
+            start("topic", Box::pin(watched));
         }
-        rollup = Some(local);
+        Outlet::Local(local) => {
+            for member in state.store.members() {
+                let counted = rollup::run(local.clone(), member.place, stop.clone());
+                start("rollup", Box::pin(counted));
+            }
+        }
     }
     Loops {
         tasks,
@@ -231,8 +236,7 @@ fn start_loops(service: &Service) -> Loops {
         failed,
         started,
         heart,
-        rollup,
-        shipper,
+        outlet,
     }
 }
 
@@ -290,14 +294,9 @@ async fn finish(
         tracing::warn!("a loop did not end within 12 s");
     }
     let deadline = tokio::time::Instant::now() + config.stop.ship;
-    let done = match (&loops.rollup, &loops.shipper) {
-        (Some(local), _) => drain_local(local, deadline).await,
-        (None, Some(shipper)) => ship::drain(shipper, deadline).await,
-        (None, None) => true,
-    };
-    let shipped = loops.shipper.is_some();
-    let spool = Arc::clone(&state.spool);
-    let closed = tokio::task::spawn_blocking(move || close_files(&spool, shipped)).await;
+    let done = loops.outlet.drain(deadline).await;
+    let outlet = loops.outlet;
+    let closed = tokio::task::spawn_blocking(move || outlet.close_files()).await;
     let last = tokio::time::timeout(Duration::from_secs(3), loops.heart.beat(true)).await;
     if last.is_err() {
         tracing::debug!("no shard took the last sign of life in time");
@@ -320,43 +319,4 @@ async fn finish(
         ));
     }
     Ok(())
-}
-
-async fn drain_local(local: &Rollup, deadline: tokio::time::Instant) -> bool {
-    let mut done = true;
-    for member in local.store.members() {
-        let mut cursors = std::collections::HashMap::new();
-        loop {
-            let flushed = rollup::flush(local, member.place, &mut cursors);
-            match tokio::time::timeout_at(deadline, flushed).await {
-                Ok(Ok(0)) => break,
-                Ok(Ok(_)) => (),
-                Ok(Err(_)) | Err(_) => {
-                    done = false;
-                    break;
-                }
-            }
-        }
-    }
-    done
-}
-
-/// Deletes files that hold nothing any more; answers the bytes of the others.
-fn close_files(spool: &crate::events::spool::Spool, shipped: bool) -> u64 {
-    let mut left = 0;
-    for file in spool.files() {
-        let empty = file.is_empty().unwrap_or(false);
-        let held = file.oldest().map_or(true, |oldest| oldest.is_some());
-        if empty {
-            spool.discard(&file);
-        } else if shipped && !held {
-            // The bus has it all; the rows stay for a while, so that a gap can be shipped again.
-            if let Err(error) = file.remember_acknowledged() {
-                tracing::debug!(%error, "whoever adopts the spool ships it again");
-            }
-        } else {
-            left += file.bytes();
-        }
-    }
-    left
 }

@@ -88,7 +88,7 @@ pub(super) struct Settings {
 }
 
 /// Every key but the shards.
-pub(super) const KEYS: [Key; 27] = [
+pub(super) const KEYS: [Key; 28] = [
     plain("data_dir"),
     plain("http.listen"),
     plain("http.public_url"),
@@ -102,6 +102,7 @@ pub(super) const KEYS: [Key; 27] = [
     },
     plain("cache.near_bytes"),
     plain("cache.stale_seconds"),
+    plain("cache.warm_on_start"),
     plain("events.kafka_brokers"),
     plain("events.topic"),
     plain("events.ack"),

@@ -78,6 +78,8 @@ pub struct Cache {
     pub near_bytes: u64,
     /// How long a link may be followed while its shard is down.
     pub stale: Duration,
+    /// How many of the most followed links are loaded behind the start; 0: none.
+    pub warm_on_start: usize,
 }
 
 /// Clicks on their way.

@@ -62,6 +62,8 @@ pub(super) fn validate(
             redis: check.optional_text("cache.redis_url", addresses::redis),
             near_bytes: check.whole("cache.near_bytes", 0..=TIB),
             stale: Duration::from_secs(check.whole("cache.stale_seconds", 0..=MONTH)),
+            warm_on_start: usize::try_from(check.whole("cache.warm_on_start", 0..=10_000_000))
+                .unwrap_or(0),
         },
         events: events(&mut check),
         auth: Auth {

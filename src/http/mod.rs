@@ -15,6 +15,7 @@ mod server;
 mod state;
 mod stats;
 mod visit;
+pub(crate) mod warm;
 mod wrap;
 
 pub use crate::http::server::Listening;

@@ -31,6 +31,7 @@ use crate::http::redirect;
 use crate::http::redirect::Worker;
 use crate::http::state::AppState;
 use crate::http::stats;
+use crate::http::warm;
 use crate::http::wrap;
 use crate::store::Store;
 
@@ -222,7 +223,8 @@ pub fn admin(
         match &role {
             Role::Service(state) => app
                 .app_data(web::Data::from(Arc::clone(state)))
-                .route("/readyz", web::get().to(probes::ready)),
+                .route("/readyz", web::get().to(probes::ready))
+                .route("/warm", web::post().to(warm::warm)),
             Role::Worker(store) => app
                 .app_data(web::Data::from(Arc::clone(store)))
                 .route("/readyz", web::get().to(probes::store_ready)),

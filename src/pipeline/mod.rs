@@ -4,6 +4,7 @@ pub mod consume;
 pub mod feed;
 pub mod heartbeat;
 pub mod lease;
+pub mod outlet;
 mod pace;
 pub mod rollup;
 pub mod ship;

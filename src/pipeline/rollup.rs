@@ -26,9 +26,15 @@ use crate::store::rows::RollupBatch;
 use crate::store::rows::RollupOutcome;
 use crate::telemetry;
 
-/// Rows read at once, and clicks of one transaction.
+/// Rows read at once.
 const ROWS: usize = 100_000;
-const CLICKS: usize = 1_000_000;
+/// Clicks of the first transaction, of the smallest and of the largest one.
+const FIRST_CLICKS: u64 = 100_000;
+const FEWEST_CLICKS: u64 = 5_000;
+const MOST_CLICKS: u64 = 1_000_000;
+/// A transaction longer than this is followed by a smaller one: whoever makes a link waits for it.
+const LONG: Duration = Duration::from_millis(700);
+const SHORT: Duration = Duration::from_millis(250);
 /// How often a loop begins at the front again, for rows that it left behind.
 const REWIND: Duration = Duration::from_secs(10);
 
@@ -45,28 +51,55 @@ pub struct Rollup {
     pub heart: Arc<Heart>,
 }
 
+/// Where a loop reads on, and how much at once.
+#[derive(Debug)]
+pub struct Reading {
+    cursors: HashMap<PathBuf, i64>,
+    clicks: u64,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            cursors: HashMap::new(),
+            clicks: FIRST_CLICKS,
+        }
+    }
+}
+
+impl Reading {
+    /// Takes more or less at once, by how long a transaction took.
+    fn adapt(&mut self, took: Duration) {
+        if took > LONG {
+            self.clicks = (self.clicks / 2).max(FEWEST_CLICKS);
+        } else if took < SHORT {
+            self.clicks = (self.clicks * 2).min(MOST_CLICKS);
+        }
+    }
+}
+
 /// Rows of one file that a batch counts.
 type Taken = (Arc<SpoolFile>, Vec<Row>);
 
 /// Counts the clicks of the slots that the shard at `place` owns, until `stop`.
 pub async fn run(rollup: Rollup, place: usize, stop: CancellationToken) {
-    let mut cursors: HashMap<PathBuf, i64> = HashMap::new();
+    let mut reading = Reading::default();
     let mut rewound = Instant::now();
     let mut backoff = Backoff::default();
     loop {
         if rewound.elapsed() > REWIND {
-            cursors.clear();
+            reading.cursors.clear();
             rewound = Instant::now();
         }
         let begun = Instant::now();
-        let pause = match flush(&rollup, place, &mut cursors).await {
+        let pause = match flush(&rollup, place, &mut reading).await {
             Ok(clicks) => {
                 backoff.reset();
                 pace::pause(begun.elapsed(), clicks)
             }
             Err(error) => {
                 tracing::debug!(place, %error, "clicks wait in the spool");
-                cursors.clear();
+                reading.cursors.clear();
                 if matches!(error, StoreError::NotOwner) {
                     rollup.store.read_owners().await;
                 }
@@ -90,7 +123,7 @@ pub async fn run(rollup: Rollup, place: usize, stop: CancellationToken) {
 pub async fn flush(
     rollup: &Rollup,
     place: usize,
-    cursors: &mut HashMap<PathBuf, i64>,
+    reading: &mut Reading,
 ) -> Result<usize, StoreError> {
     let Some(member) = rollup.store.members().get(place) else {
         return Ok(0);
@@ -101,7 +134,8 @@ pub async fn flush(
     let slots = rollup.store.slots_of(place);
     let mut clicks = 0;
     loop {
-        let (batch, taken) = read(rollup, &slots, cursors).await;
+        let limit = reading.clicks;
+        let (batch, taken) = read(rollup, &slots, reading).await;
         if taken.is_empty() {
             return Ok(clicks);
         }
@@ -112,6 +146,7 @@ pub async fn flush(
             .shard
             .roll_up(&Arc::new(batch), &rollup.agents)
             .await?;
+        reading.adapt(begun.elapsed());
         if let RollupOutcome::Done(figures) = outcome {
             counted(&figures, begun.elapsed());
             let now = rollup.store.clock().now();
@@ -122,28 +157,35 @@ pub async fn flush(
         delete(rollup, taken).await;
         rollup.heart.beat_one(place).await;
         clicks += count;
-        if count < CLICKS {
+        if (count as u64) < limit {
             return Ok(clicks);
         }
     }
 }
 
-async fn read(
-    rollup: &Rollup,
-    slots: &[Slot],
-    cursors: &mut HashMap<PathBuf, i64>,
-) -> (RollupBatch, Vec<Taken>) {
+async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> (RollupBatch, Vec<Taken>) {
     let mut clicks: Vec<Click> = Vec::new();
     let mut taken: Vec<Taken> = Vec::new();
     for file in rollup.spool.files() {
-        let after = cursors.get(file.path()).copied().unwrap_or(0);
-        let (reading, slots, agents) = (
+        let after = reading.cursors.get(file.path()).copied().unwrap_or(0);
+        let room = reading.clicks.saturating_sub(clicks.len() as u64);
+        // A row holds a click at least.
+        let rows_at_most = usize::try_from(room).map_or(ROWS, |room| room.min(ROWS));
+        let (source, slots, agents) = (
             Arc::clone(&file),
             slots.to_vec(),
             Arc::clone(&rollup.agents),
         );
         let read = tokio::task::spawn_blocking(move || {
-            let rows = reading.rows_after(after, ROWS)?;
+            let mut rows = source.rows_after(after, rows_at_most)?;
+            let mut sum = 0;
+            let fits = rows.iter().take_while(|row| {
+                let more = sum < room;
+                sum += row.count;
+                more
+            });
+            let fits = fits.count();
+            rows.truncate(fits);
             let last = rows.last().map(|row| row.id);
             let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
             let mine: Vec<Row> = rows
@@ -153,14 +195,14 @@ async fn read(
             let count: u64 = mine.iter().map(|row| row.count).sum();
             let mut clicks = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
             for row in &mine {
-                reading.clicks(row, &mut agents, &mut clicks);
+                source.clicks(row, &mut agents, &mut clicks);
             }
             Ok::<_, crate::events::spool::SpoolError>((mine, clicks, last))
         });
         match read.await {
             Ok(Ok((rows, found, last))) => {
                 if let Some(last) = last {
-                    cursors.insert(file.path().to_owned(), last);
+                    reading.cursors.insert(file.path().to_owned(), last);
                 }
                 if clicks.is_empty() {
                     clicks = found;
@@ -176,7 +218,7 @@ async fn read(
             }
             Err(error) => tracing::error!(%error, "reading a spool failed"),
         }
-        if clicks.len() > CLICKS {
+        if clicks.len() as u64 >= reading.clicks {
             break;
         }
     }

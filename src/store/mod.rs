@@ -14,6 +14,7 @@ pub mod rows;
 mod settle;
 pub mod shard;
 pub mod sqlite;
+pub mod vitals;
 
 pub use crate::store::cluster::Judgement;
 pub use crate::store::cluster::SLOT_MAP_KEY;

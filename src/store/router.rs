@@ -328,6 +328,29 @@ impl Store {
         (links, missing)
     }
 
+    /// The most followed links of every shard that answers, taken in turns, and how many shards did
+    /// not answer. Each shard names `limit` at most; so does the whole.
+    pub async fn most_followed(&self, limit: usize) -> (Vec<ShortCode>, usize) {
+        let asked = self.members().iter().map(|member| async move {
+            if member.takes_part() {
+                member.shard.most_followed(limit).await.ok()
+            } else {
+                None
+            }
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        let silent = answers.iter().filter(|answer| answer.is_none()).count();
+        let mut ranked: Vec<(usize, ShortCode)> = answers
+            .into_iter()
+            .flatten()
+            .flat_map(|codes| codes.into_iter().enumerate())
+            .collect();
+        // Slots are spread by hash, so the n-th of one shard is about as popular as another's.
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.truncate(limit);
+        (ranked.into_iter().map(|(_, code)| code).collect(), silent)
+    }
+
     /// Leaves the databases in order: files hold everything without their write-ahead logs.
     pub async fn close(&self) {
         for member in self.usable() {

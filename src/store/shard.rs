@@ -138,6 +138,8 @@ delegate! {
     fn reusable(url: &str, owner: Option<&str>) -> Vec<Link>;
     /// A page of the links in owned slots, newest first.
     fn list(filter: &ListFilter, limit: usize) -> ShardPage;
+    /// The active links of owned slots that people and machines followed most, most followed first.
+    fn most_followed(limit: usize) -> Vec<ShortCode>;
     /// How many links stand here, tombstones included.
     fn count_links() -> i64;
     /// A number that changes with every new row of the feed, where asking is cheap.

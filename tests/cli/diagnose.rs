@@ -45,8 +45,11 @@ fn a_working_shard_is_healthy_and_untouched() {
     check(&done, 0, "healthy");
     let told = done.json();
     assert_eq!(told["schema_version"], 1);
-    let facts = &told["checks"][0]["facts"];
+    let found = named(&done, "shard 0 (sqlite:data/shard-0.db)");
+    let facts = &found["facts"];
     assert_eq!((&facts["slots"], &facts["schema"]), (&64.into(), &1.into()));
+    let health = named(&done, "shard 0 health");
+    assert!(health["facts"]["free_bytes"].as_u64() > Some(0), "{health}");
     assert_eq!(ours(&folder), before);
     let quiet = folder.run(&["diagnose", "--quiet"]);
     assert_eq!((quiet.status, quiet.output.as_str()), (Some(0), ""));
@@ -324,4 +327,45 @@ fn check(done: &Done, status: i32, word: &str) {
         (Some(status), &word.into()),
         "{told:#}"
     );
+}
+
+#[test]
+fn a_running_process_answers_for_itself_and_nobody_for_nobody() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    server.wait_until_ready();
+    let public = format!("http://{}", server.public);
+    let done = folder.run(&["diagnose", "--json", "--url", &public]);
+    check(&done, 0, "healthy");
+    let found = named(&done, &format!("serve ({public})"));
+    assert_eq!(found["facts"]["status"], "pass", "{found}");
+    let nobody = "http://127.0.0.1:1";
+    let done = folder.run(&["diagnose", "--json", "--url", &public, "--url", nobody]);
+    check(&done, 1, "degraded");
+    let found = named(&done, &format!("serve ({nobody})"));
+    assert_eq!(found["severity"], "fail", "{found}");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let done = folder.run(&["diagnose", "--quiet", "--url", &silent]);
+    assert_eq!(done.status, Some(1));
+    assert!(
+        done.output.contains("no answer within 2 s"),
+        "{}",
+        done.output
+    );
+}
+
+#[test]
+fn watching_asks_again_until_it_is_stopped() {
+    let folder = Folder::new();
+    folder.run(&["keys", "list"]);
+    let watch = folder
+        .program(&["diagnose", "--json", "--watch", "1"])
+        .run_on();
+    for _ in 0..2 {
+        let told: Value = serde_json::from_str(&watch.printed("schema_version")).unwrap();
+        assert_eq!(told["status"], "healthy", "{told}");
+    }
+    watch.terminate();
+    assert_eq!(watch.ended().0, Some(0));
 }

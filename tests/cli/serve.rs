@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::servers::Databases;
 use crate::support::Folder;
 use crate::support::Server;
-use crate::support::ask;
 use crate::support::names_in;
 
 #[test]
@@ -30,7 +29,7 @@ fn the_first_start_alone_tells_where_the_admin_key_lies() {
     stop(server);
     let server = folder.serve();
     // The next answer that needs the shard comes after the look for keys.
-    wait_until_ready(&server);
+    server.wait_until_ready();
     let printed = stop(server);
     assert!(!printed.contains("admin key"), "{printed}");
 }
@@ -39,7 +38,7 @@ fn the_first_start_alone_tells_where_the_admin_key_lies() {
 fn a_stop_is_clean_and_every_click_is_counted() {
     let folder = Folder::new();
     let server = folder.serve();
-    wait_until_ready(&server);
+    server.wait_until_ready();
     let body = r#"{"long_url": "https://example.com/", "code": "counted"}"#;
     assert_eq!(server.ask("POST", "/api/v1/links", body).0, 201);
     for _ in 0..40 {
@@ -54,7 +53,7 @@ fn a_stop_is_clean_and_every_click_is_counted() {
         "{data:?}"
     );
     let server = folder.serve();
-    wait_until_ready(&server);
+    server.wait_until_ready();
     let (status, body) = server.ask("GET", "/api/v1/links/counted/stats", "");
     assert_eq!(status, 200, "{body}");
     let stats: Value = serde_json::from_str(&body).unwrap();
@@ -69,10 +68,10 @@ fn a_second_signal_stops_at_once() {
         .env("URLSHORT__ADMIN__LISTEN", "127.0.0.1:0")
         .env("URLSHORT__STOP__DELAY_SECONDS", "60")
         .start();
-    wait_until_ready(&server);
+    server.wait_until_ready();
     server.terminate();
     server.logged("a second signal stops at once");
-    wait_until(&server, 503);
+    server.wait_until(503);
     let begun = Instant::now();
     server.terminate();
     let (status, _) = server.ended();
@@ -103,7 +102,7 @@ fn a_busy_port_is_told_with_its_key() {
 fn serving_twice_on_one_port_is_refused_and_the_first_goes_on() {
     let folder = Folder::new();
     let server = folder.serve();
-    wait_until_ready(&server);
+    server.wait_until_ready();
     let again = folder.run(&["serve", "--listen", &server.public.to_string()]);
     assert_eq!(again.status, Some(78), "{}", again.errors);
     assert!(again.errors.contains("http.listen"), "{}", again.errors);
@@ -168,21 +167,4 @@ fn stop(server: Server) -> String {
     let (status, printed) = server.ended();
     assert_eq!(status, Some(0), "{printed}");
     printed
-}
-
-/// Returns once the start has succeeded.
-#[track_caller]
-fn wait_until_ready(server: &Server) {
-    wait_until(server, 200);
-}
-
-/// Returns once `/readyz` answers `status`: nothing else tells how far the process has come.
-#[track_caller]
-fn wait_until(server: &Server, status: u16) {
-    let begun = Instant::now();
-    while ask(server.admin, "GET", "/readyz", "").0 != status {
-        let waited = begun.elapsed();
-        assert!(waited < Duration::from_secs(20), "never {status}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

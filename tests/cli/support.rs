@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -153,21 +154,37 @@ impl Program {
     }
 
     /// Starts `serve` and waits until it says where it listens.
-    pub(crate) fn start(mut self) -> Server {
+    pub(crate) fn start(self) -> Server {
+        let mut server = self.spawn();
+        server.public = address_in(&server.printed("listens on"));
+        server.admin = address_in(&server.printed("metrics"));
+        server
+    }
+
+    /// Starts another role and waits until it says where its metrics are.
+    pub(crate) fn start_worker(self) -> Server {
+        let mut server = self.spawn();
+        server.admin = address_in(&server.printed("metrics on"));
+        server
+    }
+
+    /// Starts what says by itself what it does.
+    pub(crate) fn run_on(self) -> Server {
+        self.spawn()
+    }
+
+    fn spawn(mut self) -> Server {
         let mut child = self.0.spawn().unwrap();
         let output = read_lines(child.stdout.take().unwrap());
         let log = read_lines(child.stderr.take().unwrap());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server {
+        Server {
             child,
             public: nowhere,
             admin: nowhere,
             output,
             log,
-        };
-        server.public = address_in(&server.printed("listens on"));
-        server.admin = address_in(&server.printed("metrics"));
-        server
+        }
     }
 }
 
@@ -195,6 +212,23 @@ impl Server {
     /// The status and the body of an answer on the public port.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         ask(self.public, method, path, body)
+    }
+
+    /// Returns once the start has succeeded.
+    #[track_caller]
+    pub(crate) fn wait_until_ready(&self) {
+        self.wait_until(200);
+    }
+
+    /// Returns once `/readyz` answers `status`: nothing else tells how far the process has come.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, status: u16) {
+        let begun = Instant::now();
+        while ask(self.admin, "GET", "/readyz", "").0 != status {
+            let waited = begun.elapsed();
+            assert!(waited < Duration::from_secs(20), "never {status}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks the process to stop.

@@ -108,6 +108,13 @@ impl RedisCache {
         self.0.breaker.is_closed() && self.0.pool.clients().iter().any(Client::is_connected)
     }
 
+    /// Waits until every connection stands; the caller bounds the time.
+    pub(super) async fn connected(&self) -> bool {
+        let all = self.0.pool.wait_for_connect().await;
+        self.0.breaker.hurry(Instant::now());
+        all.is_ok()
+    }
+
     /// What the server says of itself; waits for a connection, and passes no breaker.
     pub(super) async fn ask(&self) -> Result<FarFacts, FarError> {
         let client = self.client(ASK, false);
@@ -320,5 +327,8 @@ fn facts(latency: Duration, info: &str) -> FarFacts {
         used_bytes: number("used_memory"),
         max_bytes: number("maxmemory"),
         eviction: text("maxmemory_policy"),
+        is_cluster: lines.get("cluster_enabled") == Some(&"1"),
+        reads: number("keyspace_hits").zip(number("keyspace_misses")),
+        evicted: number("evicted_keys"),
     }
 }

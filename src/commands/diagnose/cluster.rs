@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::millis;
 use crate::commands::diagnose::shards::Look;
-use crate::commands::diagnose::shards::Shards;
 use crate::commands::diagnose::shards::Verdict;
 use crate::slots::SLOTS;
 use crate::slots::SlotMap;
@@ -19,7 +18,7 @@ use crate::store::shard::Sighting;
 const CLUSTER: &str = "cluster";
 
 /// Judges every shard by what all of them say.
-pub(super) fn judge(looks: &[Look]) -> Shards {
+pub(super) fn judge(looks: &[Look]) -> (Vec<Finding>, Verdict) {
     let known: Vec<Known<'_>> = looks.iter().filter_map(Known::of).collect();
     if known.is_empty() {
         return not_started(looks);
@@ -63,7 +62,7 @@ pub(super) fn judge(looks: &[Look]) -> Shards {
     } else {
         Verdict::Usable
     };
-    Shards { findings, verdict }
+    (findings, verdict)
 }
 
 /// A shard that has an identity.
@@ -134,7 +133,7 @@ fn away(look: &Look, why: &str) -> Finding {
 }
 
 /// Nobody has an identity.
-fn not_started(looks: &[Look]) -> Shards {
+fn not_started(looks: &[Look]) -> (Vec<Finding>, Verdict) {
     let n_away = looks.iter().filter(|look| look.answer.is_err()).count();
     let finding = |look: &Look| match &look.answer {
         Err(why) => away(look, why),
@@ -156,10 +155,7 @@ fn not_started(looks: &[Look]) -> Shards {
     } else {
         Verdict::Broken
     };
-    Shards {
-        findings: looks.iter().map(finding).collect(),
-        verdict,
-    }
+    (looks.iter().map(finding).collect(), verdict)
 }
 
 /// An empty database beside others that are not.

@@ -56,7 +56,16 @@ fn memory_of(facts: &FarFacts) -> Finding {
         None => format!("{} used, no limit", size(used)),
     };
     let latency = millis(facts.latency);
-    let summary = format!("{version}, {memory}, {latency} ms");
+    let mode = if facts.is_cluster {
+        "a cluster node, "
+    } else {
+        ""
+    };
+    let hit_ratio = facts.reads.and_then(|(hits, misses)| ratio(hits, misses));
+    let hits = hit_ratio.map_or_else(String::new, |ratio| {
+        format!(", {:.1} % of its reads hit", ratio * 100.0)
+    });
+    let summary = format!("{version}, {mode}{memory}{hits}, {latency} ms");
     let finding = if limit.is_some() && eviction == "noeviction" {
         Finding::warn(
             "redis",
@@ -68,8 +77,16 @@ fn memory_of(facts: &FarFacts) -> Finding {
     };
     finding.with(json!({
         "version": facts.version, "latency_ms": latency, "used_bytes": facts.used_bytes,
-        "max_bytes": facts.max_bytes, "eviction": facts.eviction,
+        "max_bytes": facts.max_bytes, "eviction": facts.eviction, "is_cluster": facts.is_cluster,
+        "hit_ratio": hit_ratio, "evicted_keys": facts.evicted,
     }))
+}
+
+/// The share of `hits`, rounded to a thousandth; `None` where nothing was read.
+fn ratio(hits: u64, misses: u64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+    let share = hits as f64 / (hits + misses) as f64;
+    (hits + misses > 0).then(|| (share * 1_000.0).round() / 1_000.0)
 }
 
 /// Asks Kafka for the topic's partitions.

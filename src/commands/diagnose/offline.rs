@@ -7,7 +7,7 @@ use crate::commands::report;
 use crate::config::Loaded;
 
 /// Prints what holds, without secrets.
-pub fn offline(loaded: &Loaded, as_json: bool) {
+pub(super) fn offline(loaded: &Loaded, as_json: bool) {
     let settings = loaded.effective();
     if as_json {
         let rows: Vec<Value> = settings

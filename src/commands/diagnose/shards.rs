@@ -14,9 +14,12 @@ use crate::commands::diagnose::cluster;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
 use crate::commands::diagnose::finding::cause;
+use crate::commands::diagnose::vitals;
 use crate::config::Config;
+use crate::domain::time::Timestamp;
 use crate::store::shard::Shard;
 use crate::store::shard::Sighting;
+use crate::store::vitals::Vitals;
 
 /// Whether `serve` could follow a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,19 @@ pub(super) struct Shards {
     pub(super) findings: Vec<Finding>,
     /// What they come to.
     pub(super) verdict: Verdict,
+    /// How those are that answer.
+    pub(super) health: Vec<Health>,
+}
+
+/// How a shard is.
+#[derive(Debug)]
+pub(super) struct Health {
+    /// `shard 0 health`.
+    pub(super) name: String,
+    /// The database's clock.
+    pub(super) now: Timestamp,
+    /// What it says of itself.
+    pub(super) vitals: Vitals,
 }
 
 /// What one shard said.
@@ -64,9 +80,53 @@ pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
     }
     let looks = shards.iter().map(|(name, shard)| look(name, shard));
     let (looks, unnamed) = tokio::join!(futures_util::future::join_all(looks), unnamed(config));
-    let mut judged = cluster::judge(&looks);
+    let (findings, verdict) = cluster::judge(&looks);
+    let mut judged = Shards {
+        findings,
+        verdict,
+        health: Vec::new(),
+    };
+    let felt = looks
+        .iter()
+        .zip(&shards)
+        .map(|(look, (_, shard))| feel(look, shard));
+    for felt in futures_util::future::join_all(felt)
+        .await
+        .into_iter()
+        .flatten()
+    {
+        match felt {
+            Ok(health) => {
+                judged.findings.extend(vitals::of(&health));
+                judged.health.push(health);
+            }
+            Err(finding) => judged.findings.push(finding),
+        }
+    }
     judged.findings.extend(unnamed);
     Ok(judged)
+}
+
+/// How a shard is that is known to have tables; `None` for every other one.
+async fn feel(look: &Look, shard: &Shard) -> Option<Result<Health, Finding>> {
+    let seen = look.answer.as_ref().ok()?.as_ref()?;
+    seen.identity.as_ref()?;
+    let place = look.name.split(" (").next().unwrap_or_default();
+    let name = format!("{place} health");
+    let why = match timeout(PATIENCE, shard.vitals()).await {
+        Ok(Ok(vitals)) => {
+            return Some(Ok(Health {
+                name,
+                now: seen.now,
+                vitals,
+            }));
+        }
+        Ok(Err(error)) => cause(&error),
+        Err(_) => "silent for 2 s".to_owned(),
+    };
+    let next = "look at its log and its load; `urlshort migrate` if its schema is old";
+    let what = format!("does not say how it is: {why}");
+    Some(Err(Finding::warn(&name, what, next)))
 }
 
 async fn look(name: &str, shard: &Shard) -> Look {

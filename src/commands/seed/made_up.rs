@@ -1,8 +1,4 @@
 //! Makes links up: the n-th link of a seed number is the same in every run and on every machine.
-//!
-//! # Why
-//!
-//! The dice are ours (`splitmix64`): a random crate may change what a seed gives.
 
 use std::time::Duration;
 
@@ -13,6 +9,8 @@ use crate::commands::seed::corpus::NOTES;
 use crate::commands::seed::corpus::SOURCES;
 use crate::commands::seed::corpus::THEMES;
 use crate::commands::seed::corpus::WORDS;
+use crate::commands::seed::dice::Dice;
+use crate::commands::seed::dice::pick;
 use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
 use crate::domain::link::LinkFields;
@@ -21,7 +19,6 @@ use crate::domain::route::RedirectStatus;
 use crate::domain::target::TargetError;
 use crate::domain::target::TargetPolicy;
 use crate::domain::time::Timestamp;
-use crate::slots::hash;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -127,57 +124,6 @@ fn fill(pattern: &str, dice: &mut Dice) -> String {
         .replace("{id}", &id.to_string())
         .replace("{year}", &year.to_string())
         .replace("{day}", &day.to_string())
-}
-
-/// Numbers that follow from where they begin.
-struct Dice(u64);
-
-impl Dice {
-    fn of(seed: u64, index: u64, stream: u64) -> Self {
-        let mut bytes = [0; 24];
-        for (place, number) in bytes.chunks_exact_mut(8).zip([seed, index, stream]) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        Self(hash(&bytes))
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    /// 0 to `n - 1`.
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n.max(1)
-    }
-
-    /// In so many of a hundred cases.
-    fn happens(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn one<T: Copy>(&mut self, list: &[T]) -> T {
-        let at = self.below(list.len() as u64);
-        *pick(list, at)
-    }
-
-    /// The earlier, the likelier.
-    fn favourite<'list, T>(&mut self, list: &'list [T]) -> &'list T {
-        let n = list.len() as u64;
-        let at = self.below(n).min(self.below(n));
-        pick(list, at)
-    }
-}
-
-fn pick<T>(list: &[T], at: u64) -> &T {
-    usize::try_from(at)
-        .ok()
-        .and_then(|at| list.get(at))
-        .or(list.first())
-        .expect("no list of the corpus is empty")
 }
 
 #[cfg(test)]

@@ -65,8 +65,14 @@ impl Spool {
     /// A spool for this process incarnation; its file is made with the first click.
     #[must_use]
     pub fn new(options: SpoolOptions) -> Arc<Self> {
+        Self::of(Uuid::now_v7(), options)
+    }
+
+    /// A spool that begins anew for `producer`: what it numbered before is a duplicate now.
+    #[must_use]
+    pub fn of(producer: Uuid, options: SpoolOptions) -> Arc<Self> {
         Arc::new(Self {
-            producer: Uuid::now_v7(),
+            producer,
             files: Mutex::default(),
             cluster: Mutex::default(),
             reports: watch::channel(Report::default()).0,

@@ -7,6 +7,7 @@
 //! "ask again", never "forget": while a shard is away, what is known goes on being served.
 
 mod far;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,9 @@ use crate::telemetry;
 use crate::telemetry::CacheResult;
 use crate::telemetry::CacheTier;
 use crate::telemetry::Tier;
+
+pub use crate::service::redirect::warm::Warmed;
+pub use crate::service::redirect::warm::Warmth;
 
 /// Everything a redirect may take, but for a hit.
 const BUDGET: Duration = Duration::from_millis(290);

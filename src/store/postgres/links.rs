@@ -361,6 +361,26 @@ impl PostgresShard {
         Ok(ShardPage { links, slots })
     }
 
+    /// See [`Shard::most_followed`](crate::store::shard::Shard::most_followed).
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn most_followed(&self, limit: usize) -> Result<Vec<ShortCode>, StoreError> {
+        let sql = "SELECT l.code FROM clicks_total t JOIN links l ON l.code = t.code \
+                   JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active' WHERE l.state = 0 \
+                   ORDER BY t.human + t.bot + t.preview DESC, l.code LIMIT $1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self
+            .lend(Class::Report)
+            .await?
+            .query(sql, &[&limit])
+            .await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.get::<_, &str>(0).parse().ok())
+            .collect())
+    }
+
     /// How many links stand here, tombstones included.
     ///
     /// # Errors

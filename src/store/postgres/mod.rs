@@ -15,6 +15,7 @@ mod links;
 mod pipeline;
 mod rollup;
 mod stats;
+mod vitals;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -206,7 +206,7 @@ fn peek(path: &Path) -> rusqlite::Result<Option<Sighting>> {
 
 /// Even a reader makes the files of the write-ahead log, unless it is told that nobody writes:
 /// which is so where there is no log.
-fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

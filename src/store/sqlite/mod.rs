@@ -12,6 +12,7 @@ mod pipeline;
 mod rollup;
 mod stats;
 mod threads;
+mod vitals;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ use crate::store::sqlite::threads::Threads;
 
 /// How long a caller waits for a thread; the disk may be slow, but nobody waits for ever.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The same for a rollup, for which no request waits: to give up on one that is about to be
+/// committed would only do its work twice.
+const ROLLUP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A file-backed shard.
 #[derive(Debug, Clone)]
@@ -102,7 +106,7 @@ impl SqliteShard {
             .threads
             .get()
             .ok_or_else(|| self.unavailable(NotConnected))?;
-        self.wait(threads.read(job)).await
+        self.wait(threads.read(job), DEADLINE).await
     }
 
     /// Runs `job` inside the writer's transaction; its changes last once this returns `Ok`.
@@ -115,17 +119,31 @@ impl SqliteShard {
             .threads
             .get()
             .ok_or_else(|| self.unavailable(NotConnected))?;
-        self.wait(threads.write(job)).await
+        self.wait(threads.write(job), DEADLINE).await
+    }
+
+    /// Like [`write`](Self::write), with the patience that a rollup deserves.
+    async fn write_counts<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let threads = self
+            .inner
+            .threads
+            .get()
+            .ok_or_else(|| self.unavailable(NotConnected))?;
+        self.wait(threads.write(job), ROLLUP_DEADLINE).await
     }
 
     async fn wait<T>(
         &self,
         answer: impl Future<Output = Option<rusqlite::Result<T>>>,
+        deadline: Duration,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(DEADLINE, answer).await {
+        match tokio::time::timeout(deadline, answer).await {
             Ok(Some(result)) => result.map_err(|error| self.failure(error)),
             Ok(None) => Err(self.unavailable(NotConnected)),
-            Err(_) => Err(self.unavailable(DeadlinePassed(DEADLINE))),
+            Err(_) => Err(self.unavailable(DeadlinePassed(deadline))),
         }
     }
 

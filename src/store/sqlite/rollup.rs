@@ -45,7 +45,7 @@ impl SqliteShard {
     ) -> Result<RollupOutcome, StoreError> {
         let (batch, agents) = (Arc::clone(batch), Arc::clone(agents));
         // BEGIN IMMEDIATE has locked the file: no other rollup reads these watermarks now.
-        self.write(move |connection| {
+        self.write_counts(move |connection| {
             let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
             roll_up(connection, &batch, &mut agents)
         })

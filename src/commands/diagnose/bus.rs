@@ -1,0 +1,159 @@
+//! How far the counting is behind the topic.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::app;
+use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::shards::Health;
+use crate::commands::diagnose::vitals::age;
+use crate::config::Config;
+use crate::events::kafka::Kafka;
+use crate::store::vitals::PartitionSeen;
+
+/// Partitions that are asked for at once.
+const AT_ONCE: usize = 16;
+/// A record that waits for longer than this waits too long, seconds.
+const LATE: u64 = 60;
+
+/// A partition of the topic beside the reading of it.
+struct Partition {
+    slot: u8,
+    lag: i64,
+    lost: i64,
+    oldest_at: Option<crate::domain::time::Timestamp>,
+    holder: Option<String>,
+    stopped: Option<String>,
+}
+
+/// Asks the topic where it begins and ends, and compares that with the shards' progress.
+pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
+    let (Some(kafka), Some(now)) = (app::kafka(config), health.iter().map(|h| h.now).max()) else {
+        return Vec::new();
+    };
+    let seen: Vec<&PartitionSeen> = health
+        .iter()
+        .flat_map(|health| &health.vitals.partitions)
+        .collect();
+    let n_seen = seen.len();
+    let asked = seen.into_iter().map(|seen| look(&kafka, seen));
+    let asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+    let Ok(found) = timeout(2 * PATIENCE, asked.collect::<Vec<_>>()).await else {
+        let next = "look at the brokers' load and their log";
+        return vec![Finding::warn(
+            "kafka lag",
+            "the partitions do not answer within 4 s",
+            next,
+        )];
+    };
+    let mut found: Vec<Partition> = found.into_iter().flatten().collect();
+    found.sort_by_key(|partition| partition.slot);
+    let mut findings = Vec::new();
+    for partition in &found {
+        let slot = partition.slot;
+        if let Some(why) = &partition.stopped {
+            findings.push(Finding::fail(
+                "kafka lag",
+                format!("partition {slot} is stopped: {why}"),
+                "after the cause is gone, clear `stopped` in urlshort.progress of its shard",
+            ));
+        } else if partition.lost > 0 {
+            findings.push(Finding::fail(
+                "kafka lag",
+                format!(
+                    "partition {slot}: {} records were deleted before they were counted",
+                    partition.lost
+                ),
+                "raise the topic's retention; the spools ship what they still have",
+            ));
+        }
+    }
+    findings.push(summary(&found, n_seen, now));
+    findings
+}
+
+fn summary(found: &[Partition], n_seen: usize, now: crate::domain::time::Timestamp) -> Finding {
+    let behind: i64 = found.iter().map(|partition| partition.lag).sum();
+    let idle = found
+        .iter()
+        .filter(|partition| partition.holder.is_none())
+        .count();
+    let oldest = found
+        .iter()
+        .filter_map(|partition| partition.oldest_at)
+        .min();
+    let waits = oldest.map_or_else(String::new, |at| {
+        format!(", the oldest sent {} ago", age(now, at))
+    });
+    let what = format!("{behind} records are not counted yet{waits}");
+    let is_late = oldest.is_some_and(|at| now.since(at).as_secs() > LATE);
+    let finding = if found.len() < n_seen {
+        let n = n_seen - found.len();
+        let next = "look at the brokers: a partition without a leader cannot be read";
+        Finding::warn(
+            "kafka lag",
+            format!("{n} partitions did not answer; {what}"),
+            next,
+        )
+    } else if idle == found.len() && behind > 0 {
+        Finding::warn(
+            "kafka lag",
+            format!("{what}, and nobody reads"),
+            "start `urlshort analytics`",
+        )
+    } else if idle > 0 && is_late {
+        let what = format!("{what}, and nobody reads {idle} partitions");
+        Finding::warn(
+            "kafka lag",
+            what,
+            "start `urlshort analytics`, or one more of it",
+        )
+    } else if is_late {
+        let next = "start one more `urlshort analytics`, or look at the shards' load";
+        Finding::warn("kafka lag", what, next)
+    } else {
+        Finding::ok("kafka lag", what)
+    };
+    let partitions: Vec<Value> = found
+        .iter()
+        .map(|partition| {
+            json!({"partition": partition.slot, "lag": partition.lag, "lost": partition.lost,
+                "oldest_at": partition.oldest_at, "reader": partition.holder,
+                "stopped": partition.stopped})
+        })
+        .collect();
+    finding.with(json!({"lag": behind, "partitions": partitions}))
+}
+
+async fn look(kafka: &Kafka, seen: &PartitionSeen) -> Option<Partition> {
+    let (earliest, latest) = kafka.bounds(seen.slot).await.ok()?;
+    let next = seen.next_offset;
+    let lag = (latest - next.max(earliest)).max(0);
+    let mut oldest_at = None;
+    if lag > 0 {
+        let fetched = kafka
+            .fetch(seen.slot, next.max(earliest), Duration::from_millis(50))
+            .await;
+        oldest_at = fetched
+            .ok()
+            .and_then(|fetched| fetched.records.first().map(|record| record.at));
+    }
+    Some(Partition {
+        slot: seen.slot.number(),
+        lag,
+        // Nothing was ever read of a partition at 0: what is gone there is somebody else's.
+        lost: if next > 0 {
+            (earliest - next).max(0)
+        } else {
+            0
+        },
+        oldest_at,
+        holder: seen.holder.clone(),
+        stopped: seen.stopped.clone(),
+    })
+}

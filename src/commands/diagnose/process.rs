@@ -1,0 +1,136 @@
+//! A running `serve`, asked over HTTP.
+
+use serde_json::Value;
+use serde_json::json;
+use url::Url;
+
+use crate::commands::ask;
+use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::millis;
+
+/// Asks every process at `urls` at once.
+pub(super) async fn ask(urls: &[Url]) -> Vec<Finding> {
+    futures_util::future::join_all(urls.iter().map(one)).await
+}
+
+async fn one(url: &Url) -> Finding {
+    let name = format!("serve ({})", url.as_str().trim_end_matches('/'));
+    let ready = match ask::ask(&at(url, "/readyz"), None, PATIENCE).await {
+        Ok(ready) => ready,
+        Err(why) => {
+            let next = "start it, or correct the URL: --url wants http://HOST:PORT";
+            return Finding::fail(&name, format!("does not answer: {why}"), next);
+        }
+    };
+    let body: Value = serde_json::from_str(&ready.body).unwrap_or_default();
+    let word = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let Some((status, version)) = word("status").zip(word("version")) else {
+        let next = "name the address of an urlshort process";
+        return Finding::fail(&name, "something else answers there", next);
+    };
+    let metrics = ask::ask(&at(url, "/metrics"), None, PATIENCE).await;
+    let metrics = metrics.ok().filter(|answer| answer.status.is_success());
+    let metrics = metrics.map(|answer| Metrics(answer.body));
+    let latency = millis(ready.took);
+    let hits = metrics.as_ref().and_then(Metrics::hit_ratio);
+    let dropped = metrics
+        .as_ref()
+        .map(|metrics| metrics.sum("urlshort_clicks_dropped_total", ""));
+    let figures = match (&metrics, hits) {
+        (None, _) => ", its /metrics are not shown here".to_owned(),
+        (Some(_), None) => ", nothing followed yet".to_owned(),
+        (Some(_), Some(hits)) => format!(", {:.1} % of the redirects near", hits * 100.0),
+    };
+    let what = format!("{version}, {status}{figures}, {latency} ms");
+    let own = env!("CARGO_PKG_VERSION");
+    let finding = if !ready.status.is_success() {
+        let why = word("output").unwrap_or_else(|| ready.status.to_string());
+        Finding::fail(
+            &name,
+            format!("not ready: {why}"),
+            "look at the other findings and its log",
+        )
+    } else if dropped.is_some_and(|dropped| dropped > 0.0) {
+        let dropped = dropped.unwrap_or(0.0);
+        let next = "look at its disk and at the spool: clicks go nowhere";
+        Finding::warn(&name, format!("{what}; {dropped} clicks were lost"), next)
+    } else if status != "pass" {
+        let troubles = troubles(&body).join("; ");
+        Finding::warn(
+            &name,
+            format!("{what}: {troubles}"),
+            "see the findings above",
+        )
+    } else if version != own {
+        let next = "finish the update, so that all processes run one release";
+        Finding::warn(&name, format!("{what}; this program is {own}"), next)
+    } else {
+        Finding::ok(&name, what)
+    };
+    finding.with(json!({
+        "version": version, "status": status, "latency_ms": latency, "near_hit_ratio": hits,
+        "clicks_dropped": dropped,
+    }))
+}
+
+fn at(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url
+}
+
+/// The checks that are not well.
+fn troubles(body: &Value) -> Vec<String> {
+    let checks = body.get("checks").and_then(Value::as_object);
+    let mut found = Vec::new();
+    for (name, checks) in checks.into_iter().flatten() {
+        for check in checks.as_array().into_iter().flatten() {
+            let text = |key: &str| check.get(key).and_then(Value::as_str);
+            if text("status") != Some("pass") {
+                found.push(format!(
+                    "{name} {}",
+                    text("output").unwrap_or("is not well")
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Prometheus' text.
+struct Metrics(String);
+
+impl Metrics {
+    /// The sum over the series of `name` whose labels contain `label`.
+    fn sum(&self, name: &str, label: &str) -> f64 {
+        let lines = self
+            .0
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(label));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// The share of redirects that the near cache answered; `None` before the first one.
+    fn hit_ratio(&self) -> Option<f64> {
+        let all = self.sum("urlshort_redirects_total", "");
+        let near = self.sum("urlshort_redirects_total", "tier=\"near\"");
+        (all > 0.0).then(|| ((near / all) * 1_000.0).round() / 1_000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_summed_by_label() {
+        let text = "# HELP urlshort_redirects_total x\nurlshort_redirects_total{tier=\"near\"} 3\n\
+                    urlshort_redirects_total{tier=\"owner\"} 1\n";
+        let metrics = Metrics(text.to_owned());
+        assert_eq!(metrics.hit_ratio(), Some(0.75));
+        assert_eq!(Metrics(String::new()).hit_ratio(), None);
+    }
+}
