@@ -12,6 +12,7 @@ mod counts;
 mod lease;
 mod link_rows;
 mod links;
+mod lists;
 mod pipeline;
 mod rollup;
 mod stats;
