@@ -12,6 +12,7 @@ use crate::commands::Failure;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::diagnose::DiagnoseArgs;
 use crate::commands::keys::KeysArgs;
+use crate::commands::loadtest::LoadtestArgs;
 use crate::commands::man::ManArgs;
 use crate::commands::seed::SeedArgs;
 use crate::commands::warmup::WarmupArgs;
@@ -69,6 +70,7 @@ enum Command {
     },
     Seed(SeedArgs),
     Warmup(WarmupArgs),
+    Loadtest(LoadtestArgs),
     Diagnose(DiagnoseArgs),
     Keys(KeysArgs),
     Completions(CompletionsArgs),
@@ -113,7 +115,7 @@ impl Command {
     const fn own_log_level(&self) -> Option<&'static str> {
         match self {
             Self::Serve { .. } | Self::Analytics | Self::Migrate { .. } => None,
-            Self::Seed(_) | Self::Warmup(_) | Self::Keys(_) => Some("error"),
+            Self::Seed(_) | Self::Warmup(_) | Self::Loadtest(_) | Self::Keys(_) => Some("error"),
             Self::Diagnose(_) | Self::Completions(_) | Self::Man(_) => Some("off"),
         }
     }
@@ -136,6 +138,7 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
         Command::Migrate { restored } => Box::pin(commands::migrate::run(config, restored)).await,
         Command::Seed(args) => Box::pin(commands::seed::run(config, args)).await,
         Command::Warmup(args) => Box::pin(commands::warmup::run(config, args)).await,
+        Command::Loadtest(args) => Box::pin(commands::loadtest::run(config, args)).await,
         Command::Diagnose(args) => Box::pin(commands::diagnose::run(&loaded, args)).await,
         Command::Keys(args) => Box::pin(commands::keys::run(config, args)).await,
         Command::Completions(args) => {

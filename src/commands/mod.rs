@@ -6,6 +6,7 @@ pub mod completions;
 pub mod diagnose;
 pub mod failure;
 pub mod keys;
+pub mod loadtest;
 pub mod man;
 pub mod migrate;
 pub mod report;

@@ -93,3 +93,16 @@ pub fn progress(total: u64, what: &str, quiet: bool) -> ProgressBar {
     }
     bar
 }
+
+/// The line of a command that runs for so many seconds; hidden like [`progress`].
+#[must_use]
+pub fn ticker(seconds: u64, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(seconds);
+    if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} s  {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -4,8 +4,8 @@
 mod clicks;
 mod corpus;
 mod dice;
-mod made_up;
-mod visitors;
+pub(in crate::commands) mod made_up;
+pub(in crate::commands) mod visitors;
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -211,6 +211,8 @@ impl<'store> Chunks<'store> {
             let chunk = self.gathering.entry(place).or_default();
             chunk.push(NewLinkInput {
                 code: Some(code),
+                // A million notes to every process would cost more than the links.
+                announce: false,
                 code_length: None,
                 reuse_existing: false,
                 fields,

@@ -7,6 +7,7 @@ use crate::domain::query::QueryForward;
 use crate::domain::route::LinkState;
 use crate::domain::route::RedirectStatus;
 use crate::domain::route::Route;
+use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 
 /// A link as its owner sees it.
@@ -161,4 +162,37 @@ pub struct NewLink {
     pub owner: Option<String>,
     /// What it is.
     pub fields: LinkFields,
+}
+
+impl NewLink {
+    /// The link that its row is, once it stands in the database since `at`.
+    #[must_use]
+    pub fn made(&self, at: Timestamp) -> Link {
+        let fields = &self.fields;
+        Link {
+            code: self.code.clone(),
+            route: Route {
+                version: 1,
+                state: fields.state(),
+                target: fields.target.as_str().into(),
+                status: fields.status,
+                times: Times {
+                    valid_from: fields.valid_from.map(Timestamp::micros),
+                    expires_at: fields.expires_at.map(Timestamp::micros),
+                    expired_url: fields.expired_url.as_deref().map(Into::into),
+                }
+                .boxed(),
+                query_forward: fields.query_forward,
+                hide_referrer: fields.hide_referrer,
+                indexable: fields.indexable,
+            },
+            title: fields.title.clone(),
+            notes: fields.notes.clone(),
+            tags: fields.tags.clone(),
+            owner: self.owner.clone(),
+            created_at: at,
+            updated_at: at,
+            clicks: ClickTotals::default(),
+        }
+    }
 }

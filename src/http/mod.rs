@@ -4,6 +4,7 @@ mod body;
 mod caller;
 mod client;
 mod error;
+mod figures;
 mod front;
 mod links;
 mod pages;
@@ -18,6 +19,7 @@ mod visit;
 pub(crate) mod warm;
 mod wrap;
 
+pub use crate::http::figures::figures;
 pub use crate::http::server::Listening;
 pub use crate::http::server::Role;
 pub use crate::http::server::admin;

@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 const DAY: Duration = Duration::from_hours(24);
 
 /// The code of the `index`th link; `attempt` counts up where one is taken within the same seed.
-pub(super) fn code(seed: u64, index: u64, attempt: u64) -> Option<ShortCode> {
+pub(in crate::commands) fn code(seed: u64, index: u64, attempt: u64) -> Option<ShortCode> {
     let mut dice = Dice::of(seed, index, attempt + 1);
     ShortCode::derived(dice.roll(), RANDOM_LENGTH)
 }
@@ -32,7 +32,7 @@ pub(super) fn code(seed: u64, index: u64, attempt: u64) -> Option<ShortCode> {
 ///
 /// # Errors
 /// Where this deployment's policy forbids the target.
-pub(super) fn fields(
+pub(in crate::commands) fn fields(
     seed: u64,
     index: u64,
     now: Timestamp,

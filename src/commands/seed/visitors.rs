@@ -1,7 +1,7 @@
 //! The people and machines of a made-up history: agents, where they come from, when they click.
 
 /// Browsers, the commonest first.
-pub(super) const BROWSERS: &[&str] = &[
+pub(in crate::commands) const BROWSERS: &[&str] = &[
     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -17,7 +17,7 @@ pub(super) const BROWSERS: &[&str] = &[
 ];
 
 /// Crawlers and tools.
-pub(super) const BOTS: &[&str] = &[
+pub(in crate::commands) const BOTS: &[&str] = &[
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
     "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
@@ -27,7 +27,7 @@ pub(super) const BOTS: &[&str] = &[
 ];
 
 /// Who draws previews.
-pub(super) const PREVIEWS: &[&str] = &[
+pub(in crate::commands) const PREVIEWS: &[&str] = &[
     "WhatsApp/2.24.20.89 A",
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
@@ -37,7 +37,7 @@ pub(super) const PREVIEWS: &[&str] = &[
 ];
 
 /// Referring hosts, the commonest first; an empty one is a direct visit.
-pub(super) const REFERRERS: &[&str] = &[
+pub(in crate::commands) const REFERRERS: &[&str] = &[
     "",
     "www.google.com",
     "t.co",
@@ -55,7 +55,7 @@ pub(super) const REFERRERS: &[&str] = &[
 ];
 
 /// Countries with the language most people there ask for, the commonest first.
-pub(super) const PLACES: &[([u8; 2], &str)] = &[
+pub(in crate::commands) const PLACES: &[([u8; 2], &str)] = &[
     (*b"US", "en"),
     (*b"DE", "de"),
     (*b"GB", "en"),
@@ -77,6 +77,6 @@ pub(super) const PLACES: &[([u8; 2], &str)] = &[
 ];
 
 /// How likely a click is at each hour of the UTC day, in parts of the busiest.
-pub(super) const HOURS: [u64; 24] = [
+pub(in crate::commands) const HOURS: [u64; 24] = [
     38, 30, 24, 20, 20, 26, 38, 52, 66, 78, 86, 90, 92, 94, 98, 100, 98, 96, 94, 92, 86, 76, 62, 48,
 ];

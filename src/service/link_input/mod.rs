@@ -58,6 +58,9 @@ pub struct FieldError {
 pub struct NewLinkInput {
     /// The code that is wished for.
     pub code: Option<ShortCode>,
+    /// Whether somebody may have asked for that code before: then the caches are told at once,
+    /// instead of forgetting within seconds that nobody had made it.
+    pub announce: bool,
     /// How long a random code is to be.
     pub code_length: Option<usize>,
     /// Whether an equal link of the caller will do.
@@ -103,6 +106,7 @@ pub fn new_link(body: &Value, rules: TargetRules<'_>) -> Result<NewLinkInput, Ve
     reader.fields(&mut fields);
     reader.finish()?;
     Ok(NewLinkInput {
+        announce: code.is_some(),
         code,
         code_length,
         reuse_existing,

@@ -1,5 +1,6 @@
 //! Many links at once: one statement for each shard, each item its own outcome.
 
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::domain::code::RANDOM_LENGTH;
@@ -16,6 +17,9 @@ use crate::slots::Slot;
 use crate::store::StoreError;
 use crate::store::rows::Inserted;
 use crate::telemetry;
+
+/// Made links of one statement that are told to the far cache at once.
+const SETTLED_AT_ONCE: usize = 64;
 
 impl Links {
     /// Makes many links; results in request order, each its own outcome.
@@ -89,9 +93,8 @@ impl Links {
                 .store
                 .owner(Slot::of(item.1.code.as_str()))
                 .map(|member| member.place);
-            // Wished codes are announced: somebody may have asked for them before.
             groups
-                .entry((place, item.2.code.is_some()))
+                .entry((place, item.2.announce))
                 .or_default()
                 .push(item);
         }
@@ -102,10 +105,14 @@ impl Links {
                 let rows: Vec<NewLink> = group.iter().map(|(_, new, _)| new.clone()).collect();
                 match self.store.insert_many(&rows, announce).await {
                     Ok(inserted) => {
-                        for ((index, new, input), inserted) in group.into_iter().zip(inserted) {
-                            let made = self.settle(new, input, inserted, owner).await;
-                            outcomes.push((index, made));
-                        }
+                        let settled = group.into_iter().zip(inserted).map(
+                            |((index, new, input), inserted)| async move {
+                                (index, self.settle(new, input, inserted, owner).await)
+                            },
+                        );
+                        let settled = futures_util::stream::iter(settled);
+                        let settled = settled.buffer_unordered(SETTLED_AT_ONCE);
+                        outcomes.extend(settled.collect::<Vec<_>>().await);
                     }
                     // One bad row fails a whole statement: halve until it stands alone.
                     Err(StoreError::Refused { .. }) if group.len() > 1 => {
@@ -138,7 +145,7 @@ impl Links {
         match inserted {
             Inserted::New(link) => {
                 telemetry::links_created(1);
-                if input.code.is_some() {
+                if input.announce {
                     self.redirector.publish(&new.code, &link.route).await;
                 }
                 Ok(Created {

@@ -110,10 +110,10 @@ impl PostgresShard {
              AS n (code, slot, state, long_url, url_hash, status, valid_from, expires_at, \
              expired_url, query_forward, hide_referrer, indexable, title, notes, tags, owner), \
              (SELECT now_us() AS us) c ORDER BY n.code \
-             ON CONFLICT (code) DO NOTHING RETURNING *), \
+             ON CONFLICT (code) DO NOTHING RETURNING slot, code, version, created_at), \
              noted AS (INSERT INTO link_changes (slot, code, version, at) \
              SELECT l.slot, l.code, l.version, l.created_at FROM l WHERE $17) \
-             SELECT {ROUTE}, {REST} FROM l LEFT JOIN clicks_total t ON false"
+             SELECT l.code, l.created_at FROM l"
         );
         let fields = |each: fn(&LinkFields) -> i16| -> Vec<i16> {
             new.iter().map(|link| each(&link.fields)).collect()
@@ -167,18 +167,12 @@ impl PostgresShard {
                 ],
             )
             .await?;
-        let mut made: HashMap<String, Link> = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let link = self.link_of(&row, 0)?;
-            made.insert(link.code.to_string(), link);
-        }
-        Ok(codes
-            .iter()
-            .map(|code| {
-                made.remove(*code)
-                    .map_or(Inserted::Taken, |link| Inserted::New(link.into()))
-            })
-            .collect())
+        let made: HashMap<&str, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let outcomes = new.iter().map(|new| match made.get(new.code.as_str()) {
+            Some(at) => Inserted::New(Box::new(new.made(Timestamp::from_micros(*at)))),
+            None => Inserted::Taken,
+        });
+        Ok(outcomes.collect())
     }
 
     /// See [`Shard::update`](crate::store::shard::Shard::update).

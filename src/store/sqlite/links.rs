@@ -308,10 +308,8 @@ fn insert(connection: &Connection, new: &NewLink, announce: bool) -> rusqlite::R
     if announce {
         note_change(connection, &new.code, time)?;
     }
-    match select(connection, &new.code)? {
-        Some(link) => Ok(Inserted::New(Box::new(link))),
-        None => Err(rusqlite::Error::QueryReturnedNoRows),
-    }
+    let link = new.made(Timestamp::from_micros(time));
+    Ok(Inserted::New(Box::new(link)))
 }
 
 fn finish(

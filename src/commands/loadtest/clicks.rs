@@ -1,0 +1,193 @@
+//! Whether every click was counted: redirects that were acknowledged, beside what the statistics
+//! gained, link by link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::keys::Key;
+use super::line::Line;
+use super::request::Workload;
+use super::target::Target;
+use crate::commands::Failure;
+
+/// Connections that read statistics at once.
+const READERS: usize = 16;
+/// Between two looks at counts that are not complete.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Clicks {
+    /// Redirects that were answered as they should, the warm-up too.
+    pub(super) acknowledged: u64,
+    /// Requests that got no answer: their click may be counted or not.
+    pub(super) unanswered: u64,
+    /// What the statistics of the same links gained.
+    pub(super) counted: u64,
+    /// Acknowledged but not counted, link by link.
+    pub(super) missing: u64,
+    /// Counted beyond what this test asked: a second count, or other visitors.
+    pub(super) surplus: u64,
+    /// Whether the service says that no more clicks are on their way.
+    pub(super) complete: bool,
+    /// How long that took after the last request, in seconds.
+    pub(super) settled_in: f64,
+}
+
+/// The counts of every key at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    by_key: Vec<u64>,
+    complete: bool,
+}
+
+/// The days whose clicks are compared, as parameters of a request: the same ones before and after.
+#[derive(Clone, Debug)]
+pub(super) struct Span(String);
+
+impl Span {
+    /// Yesterday to the day after tomorrow: every clock that is not badly wrong agrees.
+    pub(super) fn around_now() -> Self {
+        let day = jiff::SignedDuration::from_hours(24);
+        let now = jiff::Timestamp::now();
+        let (from, to) = (now - day, now + day * 2);
+        let date = |time: jiff::Timestamp| time.strftime("%Y-%m-%d").to_string();
+        Self(format!("interval=day&from={}&to={}", date(from), date(to)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Report {
+    totals: Totals,
+    complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    human: u64,
+    bot: u64,
+    preview: u64,
+    head: u64,
+}
+
+/// Reads the statistics of all keys.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(super) async fn counts(
+    target: &Target,
+    load: &Arc<Workload>,
+    span: &Span,
+) -> Result<Counts, String> {
+    let readers: Vec<_> = (0..READERS)
+        .map(|reader| {
+            let (target, load, span) = (target.clone(), Arc::clone(load), span.clone());
+            tokio::spawn(async move { read_some(&target, &load.keys, &span, reader).await })
+        })
+        .collect();
+    let mut counts = Counts {
+        by_key: vec![0; load.keys.len()],
+        complete: true,
+    };
+    for reader in readers {
+        let read = reader.await.map_err(|error| error.to_string())?;
+        for (at, n, complete) in read.map_err(|failure| failure.to_string())? {
+            if let Some(place) = counts.by_key.get_mut(at) {
+                *place = n;
+            }
+            counts.complete &= complete;
+        }
+    }
+    Ok(counts)
+}
+
+/// Every [`READERS`]th key from `first` on.
+async fn read_some(
+    target: &Target,
+    keys: &[Key],
+    span: &Span,
+    first: usize,
+) -> Result<Vec<(usize, u64, bool)>, Failure> {
+    let mut line = target.line().await?;
+    let mut read = Vec::new();
+    for (at, key) in keys.iter().enumerate().skip(first).step_by(READERS) {
+        let (n, complete) = read_one(target, &mut line, key, span).await?;
+        read.push((at, n, complete));
+    }
+    Ok(read)
+}
+
+async fn read_one(
+    target: &Target,
+    line: &mut Line,
+    key: &Key,
+    span: &Span,
+) -> Result<(u64, bool), Failure> {
+    let path = format!("/api/v1/links/{}/stats?{}", key.code.as_str(), span.0);
+    let (status, body) = target.get(line, &path).await?;
+    if !status.is_success() {
+        return Err(Failure::Failed(format!(
+            "the statistics of {} were answered {status}",
+            key.code.as_str()
+        )));
+    }
+    let report: Report = serde_json::from_slice(&body)
+        .map_err(|error| Failure::Failed(format!("statistics that are none: {error}")))?;
+    let totals = report.totals;
+    let n = totals.human + totals.bot + totals.preview + totals.head;
+    Ok((n, report.complete))
+}
+
+/// Waits until every acknowledged redirect is counted, at most `patience` and until `stop`;
+/// then compares.
+///
+/// # Errors
+/// Why the statistics cannot be read.
+pub(super) async fn compare(
+    target: &Target,
+    load: &Arc<Workload>,
+    (before, span): (&Counts, &Span),
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<Clicks, String> {
+    let begun = Instant::now();
+    loop {
+        let after = counts(target, load, span).await?;
+        let clicks = difference(&load.keys, before, &after, begun.elapsed());
+        let is_settled = clicks.missing == 0 && clicks.complete;
+        if is_settled || begun.elapsed() >= patience || stop.is_cancelled() {
+            return Ok(clicks);
+        }
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = tokio::time::sleep(PAUSE) => (),
+        }
+    }
+}
+
+fn difference(keys: &[Key], before: &Counts, after: &Counts, took: Duration) -> Clicks {
+    let mut clicks = Clicks {
+        acknowledged: 0,
+        unanswered: 0,
+        counted: 0,
+        missing: 0,
+        surplus: 0,
+        complete: after.complete,
+        settled_in: took.as_secs_f64(),
+    };
+    for ((key, before), after) in keys.iter().zip(&before.by_key).zip(&after.by_key) {
+        let (acknowledged, unanswered) = key.tally();
+        let counted = after.saturating_sub(*before);
+        clicks.acknowledged += acknowledged;
+        clicks.unanswered += unanswered;
+        clicks.counted += counted;
+        clicks.missing += acknowledged.saturating_sub(counted);
+        clicks.surplus += counted.saturating_sub(acknowledged + unanswered);
+    }
+    clicks
+}
