@@ -11,6 +11,8 @@
 
 #[path = "cli/diagnose.rs"]
 mod diagnose;
+#[path = "cli/loadtest.rs"]
+mod loadtest;
 #[path = "cli/operators.rs"]
 mod operators;
 #[path = "cli/serve.rs"]
@@ -54,6 +56,9 @@ fn every_help_has_examples() {
         &["migrate"],
         &["seed"],
         &["diagnose"],
+        &["loadtest"],
+        &["loadtest", "report"],
+        &["loadtest", "compare"],
         &["keys"],
         &["keys", "create"],
         &["keys", "list"],

@@ -4,6 +4,7 @@ mod args;
 mod charts;
 mod clicks;
 mod compare;
+mod deadline;
 mod environment;
 mod find_max;
 mod gate;

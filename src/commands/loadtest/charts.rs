@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 /// The size of a chart, in its own units; the page scales it.
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 260.0;
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 240.0;
 /// Room for labels.
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 44.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 24.0;
 const BOTTOM: f64 = 34.0;
 
 /// One dimension of a chart.
@@ -341,6 +341,6 @@ mod tests {
         let marks = [Mark::Line("a", vec![(0.0, 0.0), (1.0, 1.0)])];
         let svg = chart("\"><script>", (&axis, &axis), &marks);
         assert!(!svg.contains("<script"), "{svg}");
-        assert!(svg.contains("M58.0 226.0L746.0 12.0"), "{svg}");
+        assert!(svg.contains("M44.0 206.0L446.0 24.0"), "{svg}");
     }
 }

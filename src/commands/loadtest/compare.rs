@@ -245,7 +245,12 @@ fn load_of(plan: &super::results::Plan) -> String {
     load.to_owned()
 }
 
-fn render((before, after): (&Results, &Results), rows: &[Row], warnings: &[String]) -> String {
+/// The comparison, for people.
+pub(super) fn render(
+    (before, after): (&Results, &Results),
+    rows: &[Row],
+    warnings: &[String],
+) -> String {
     let mut text = format!(
         "A  {}  {}\nB  {}  {}\n\n{:<12}{:>14}{:>14}{:>10}  {:<20}verdict\n",
         before.started_at,

@@ -50,7 +50,7 @@ pub(super) fn render(results: &Results) -> Result<String, Failure> {
     context.insert("title", "Load test");
     context.insert("headline", &table::headline(&results.plan));
     context.insert("workload", &table::workload(&results.plan));
-    context.insert("started_at", &results.started_at);
+    context.insert("started_at", &to_the_second(&results.started_at));
     context.insert("interrupted", &results.interrupted);
     context.insert("saturated", &results.generator.saturated);
     context.insert("environment", &results.environment);
@@ -58,7 +58,16 @@ pub(super) fn render(results: &Results) -> Result<String, Failure> {
     context.insert("figures", &figures(results));
     context.insert("percentile_names", &SHOWN.map(|(name, _)| name));
     context.insert("percentiles", &percentiles(results));
-    context.insert("statuses", &results.totals.statuses);
+    // The engine does not keep the order of a map.
+    let statuses: Vec<_> = results.totals.statuses.iter().collect();
+    context.insert("statuses", &statuses);
+    let service = results.service.get();
+    let tiers: Vec<_> = service
+        .iter()
+        .flat_map(|side| &side.redirects)
+        .filter(|(_, n)| **n > 0)
+        .collect();
+    context.insert("tiers", &tiers);
     let troubles = results.totals.troubles.iter();
     let troubles: Vec<_> = troubles.map(|(what, n)| (what.name(), n)).collect();
     context.insert("troubles", &troubles);
@@ -85,8 +94,8 @@ pub(super) fn render_two(
     context.insert("headline", "Two load tests, side by side");
     context.insert("a", &table::headline(&before.plan));
     context.insert("b", &table::headline(&after.plan));
-    context.insert("a_at", &before.started_at);
-    context.insert("b_at", &after.started_at);
+    context.insert("a_at", &to_the_second(&before.started_at));
+    context.insert("b_at", &to_the_second(&after.started_at));
     let shown: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -127,6 +136,14 @@ fn draw(template: &str, context: &Context) -> Result<String, Failure> {
     let bug = |error: tera::Error| Failure::Bug(format!("{template}: {error}"));
     tera.add_raw_templates(TEMPLATES).map_err(bug)?;
     tera.render(template, context).map_err(bug)
+}
+
+/// A time without its fraction.
+fn to_the_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => time.to_owned(),
+    }
 }
 
 fn tiles(results: &Results) -> Vec<Tile> {

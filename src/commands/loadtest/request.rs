@@ -52,6 +52,42 @@ pub(super) struct Workload {
     pub(super) miss_ratio: f64,
     /// Names the links that are made.
     pub(super) run: String,
+    visitors: Visitors,
+}
+
+/// Who seems to ask, as headers that are ready to be sent.
+#[derive(Debug)]
+struct Visitors {
+    browsers: Vec<HeaderValue>,
+    bots: Vec<HeaderValue>,
+    previews: Vec<HeaderValue>,
+    /// An empty one is a direct visit.
+    referrers: Vec<HeaderValue>,
+    languages: Vec<HeaderValue>,
+}
+
+impl Visitors {
+    fn new() -> Self {
+        let all = |texts: &[&'static str]| {
+            let values = texts.iter().map(|text| HeaderValue::from_static(text));
+            values.collect::<Vec<_>>()
+        };
+        let from = |host: &&str| match *host {
+            "" => Some(HeaderValue::from_static("")),
+            host => HeaderValue::from_str(&format!("https://{host}/")).ok(),
+        };
+        let languages: Vec<&str> = PLACES
+            .iter()
+            .map(|(_country, language)| *language)
+            .collect();
+        Self {
+            browsers: all(BROWSERS),
+            bots: all(BOTS),
+            previews: all(PREVIEWS),
+            referrers: REFERRERS.iter().filter_map(from).collect(),
+            languages: all(&languages),
+        }
+    }
 }
 
 impl Workload {
@@ -64,6 +100,7 @@ impl Workload {
             zipf: args.zipf,
             miss_ratio: args.miss_ratio,
             run,
+            visitors: Visitors::new(),
         }
     }
 }
@@ -183,16 +220,15 @@ impl Drawer {
         let headers = question.headers_mut();
         headers.reserve(4);
         headers.insert(header::HOST, load.target.host.clone());
-        headers.insert(header::USER_AGENT, self.agent());
+        headers.insert(header::USER_AGENT, self.agent(&load.visitors)?);
         match operation {
             Operation::Redirect | Operation::Head | Operation::Preview => {
-                let referrer: &'static str = self.favourite(REFERRERS)?;
+                let referrer = self.favourite(&load.visitors.referrers)?;
                 if !referrer.is_empty() {
-                    let url = format!("https://{referrer}/");
-                    headers.insert(header::REFERER, HeaderValue::from_str(&url).ok()?);
+                    headers.insert(header::REFERER, referrer.clone());
                 }
-                let (_country, language) = *self.favourite_of(PLACES)?;
-                headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static(language));
+                let language = self.favourite(&load.visitors.languages)?;
+                headers.insert(header::ACCEPT_LANGUAGE, language.clone());
             }
             Operation::Create | Operation::Stats => {
                 if let Some(key) = &load.target.authorization {
@@ -231,24 +267,20 @@ impl Drawer {
         Uri::try_from(path).ok()
     }
 
-    fn agent(&mut self) -> HeaderValue {
+    fn agent(&mut self, visitors: &Visitors) -> Option<HeaderValue> {
         let dice = self.random.random_range(0..100_u32);
-        let agent = if dice < BOTS_PERCENT {
-            self.favourite(BOTS)
+        let agents = if dice < BOTS_PERCENT {
+            &visitors.bots
         } else if dice < BOTS_PERCENT + PREVIEWS_PERCENT {
-            self.favourite(PREVIEWS)
+            &visitors.previews
         } else {
-            self.favourite(BROWSERS)
+            &visitors.browsers
         };
-        HeaderValue::from_static(agent.unwrap_or("urlshort-loadtest"))
+        self.favourite(agents).cloned()
     }
 
     /// One of a list, the earlier the likelier.
-    fn favourite(&mut self, list: &'static [&'static str]) -> Option<&'static str> {
-        self.favourite_of(list).copied()
-    }
-
-    fn favourite_of<T>(&mut self, list: &'static [T]) -> Option<&'static T> {
+    fn favourite<'list, T>(&mut self, list: &'list [T]) -> Option<&'list T> {
         let one = self.random.random_range(0..list.len());
         let other = self.random.random_range(0..list.len());
         list.get(one.min(other))

@@ -22,6 +22,9 @@ use super::schedule::Schedule;
 use super::worker::Worker;
 use crate::commands::Failure;
 
+/// What is shorter, in seconds, is no second of its own.
+const SHORTEST: f64 = 0.5;
+
 /// How requests are started.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Discipline {
@@ -144,7 +147,7 @@ pub(super) async fn run(
             _ = tick.tick() => tell(watch.look(&meters)),
         }
     };
-    tell(watch.look(&meters));
+    watch.end(&meters);
     for ended in ended {
         let why = match ended {
             Ok(Ok(())) => continue,
@@ -224,6 +227,20 @@ impl Watch {
             in_flight,
             last: 0.0,
             seconds: Vec::new(),
+        }
+    }
+
+    /// The rest after the last whole second; a short one is a part of it.
+    fn end(&mut self, meters: &[Meter]) {
+        self.look(meters);
+        if self.seconds.len() > 1
+            && let Some(rest) = self.seconds.pop_if(|rest| rest.length < SHORTEST)
+            && let Some(last) = self.seconds.last_mut()
+        {
+            last.at = rest.at;
+            last.length += rest.length;
+            last.in_flight = rest.in_flight;
+            last.window.add(&rest.window);
         }
     }
 

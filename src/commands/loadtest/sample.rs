@@ -1,6 +1,7 @@
 //! Results for tests: the same ones every time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::clicks::Clicks;
 use super::environment::Environment;
@@ -34,7 +35,8 @@ pub(super) fn scaled(factor: f64) -> Results {
         let mut of_second = measure::histogram();
         for n in 0..100_u64 {
             // Every second sees the whole spread.
-            let micros = ((n * 10 + second + 1) as f64 * 100.0 * factor) as u64;
+            let time = Duration::from_micros((n * 10 + second + 1) * 100).mul_f64(factor);
+            let micros = u64::try_from(time.as_micros()).unwrap();
             of_second.record(micros).unwrap();
         }
         latency.add(&of_second).unwrap();

@@ -19,7 +19,7 @@ use super::run::Measured;
 use super::run::Second;
 
 /// Above this share of late starts that are its own fault, a generator measures itself.
-const OWN_DELAY: f64 = 0.01;
+const OWN_DELAY: f64 = 0.05;
 /// Above this share of its threads' time, a generator has none left.
 const BUSY: f64 = 0.95;
 

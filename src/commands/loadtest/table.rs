@@ -346,3 +346,27 @@ pub(super) const fn whole_seconds(at: f64) -> u64 {
 fn mebibytes(totals: &Totals) -> f64 {
     totals.bytes as f64 / f64::from(1 << 20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::loadtest::compare;
+    use crate::commands::loadtest::page;
+    use crate::commands::loadtest::sample;
+
+    #[test]
+    fn reports_look_as_they_did() {
+        let mut results = sample::results();
+        let thresholds = ["p99<50ms", "errors<11"].into_iter();
+        let judged = thresholds.map(|text| {
+            let threshold: super::super::threshold::Threshold = text.parse().unwrap();
+            threshold.judge(&results)
+        });
+        results.thresholds = judged.collect();
+        insta::assert_snapshot!("table", render(&results));
+        insta::assert_snapshot!("page", page::render(&results).unwrap());
+        let slower = sample::scaled(1.5);
+        let rows = compare::rows(&results, &slower);
+        insta::assert_snapshot!("compare", compare::render((&results, &slower), &rows, &[]));
+    }
+}

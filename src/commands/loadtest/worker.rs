@@ -8,8 +8,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use hyper::http::response::Parts;
-use tokio::time::timeout;
 
+use super::deadline::Deadline;
 use super::gate::Gate;
 use super::gate::LATE;
 use super::gate::Start;
@@ -64,6 +64,7 @@ impl Worker {
             return Err(io::Error::other("the distribution of the links is none"));
         };
         let mut line = None;
+        let mut deadline = Deadline::new(self.patience);
         while let Some(start) = self.gate.next().await? {
             let begun = Instant::now();
             let waited = begun.saturating_duration_since(start.intended);
@@ -76,7 +77,9 @@ impl Worker {
             }
             self.note_start(start, waited);
             self.in_flight.fetch_add(1, Ordering::Relaxed);
-            let (sample, usable) = self.ask(&mut line, ask, begun, start.intended).await;
+            let (sample, usable) = self
+                .ask((&mut line, &mut deadline), ask, begun, start.intended)
+                .await;
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             self.meter.with(|window| window.record(&sample));
             if !usable || !self.keep_alive {
@@ -119,22 +122,23 @@ impl Worker {
     /// Asks once; also whether the connection can be used again.
     async fn ask(
         &self,
-        line: &mut Option<Line>,
+        (line, deadline): (&mut Option<Line>, &mut Deadline),
         mut ask: Ask<'_>,
         begun: Instant,
         intended: Instant,
     ) -> (Sample, bool) {
         let question = std::mem::take(&mut ask.question);
-        let asked = timeout(self.patience, async {
-            let open = match line.take().filter(Line::is_open) {
-                Some(open) => line.insert(open),
-                None => {
-                    let fresh = Line::open(self.load.target.address).await;
-                    let fresh = fresh.map_err(|_error| Trouble::Connect)?;
-                    self.meter.with(|window| window.counts.connects += 1);
-                    line.insert(fresh)
-                }
+        let asked = deadline.wait(begun, async {
+            let kept = match line {
+                Some(kept) => kept.is_open().await,
+                None => false,
             };
+            if !kept {
+                let fresh = Line::open(self.load.target.address).await;
+                *line = Some(fresh.map_err(|_error| Trouble::Connect)?);
+                self.meter.with(|window| window.counts.connects += 1);
+            }
+            let open = line.as_mut().ok_or(Trouble::Connect)?;
             open.ask(question).await.map_err(|_error| Trouble::Closed)
         });
         let answer = asked.await.unwrap_or(Err(Trouble::Timeout));
