@@ -1,6 +1,7 @@
 //! The local bus: spool → counts, one loop for each shard, in the process that has the spool.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,6 +20,7 @@ use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::pace;
 use crate::pipeline::pace::Backoff;
 use crate::slots::Slot;
+use crate::slots::hash;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::rows::RolledUp;
@@ -32,6 +34,9 @@ const ROWS: usize = 100_000;
 const FIRST_CLICKS: u64 = 100_000;
 const FEWEST_CLICKS: u64 = 5_000;
 const MOST_CLICKS: u64 = 1_000_000;
+/// Links that one transaction counts at most, or a few more: each has a dozen counters, which are
+/// held in memory until they are written.
+const MOST_LINKS: usize = 20_000;
 /// A transaction longer than this is followed by a smaller one: whoever makes a link waits for it.
 const LONG: Duration = Duration::from_millis(700);
 const SHORT: Duration = Duration::from_millis(250);
@@ -80,6 +85,51 @@ impl Reading {
 
 /// Rows of one file that a batch counts.
 type Taken = (Arc<SpoolFile>, Vec<Row>);
+
+/// What was read for one transaction.
+#[derive(Default)]
+struct Gathered {
+    clicks: Vec<Click>,
+    taken: Vec<Taken>,
+    /// The hashes of their codes.
+    links: HashSet<u64>,
+}
+
+impl Gathered {
+    /// Whether a transaction has enough of it.
+    fn is_full(&self, most_clicks: u64) -> bool {
+        self.clicks.len() as u64 >= most_clicks || self.links.len() >= MOST_LINKS
+    }
+
+    /// Takes rows of a file, oldest first, until there is enough; answers the last one it looked at.
+    fn take(
+        &mut self,
+        file: &Arc<SpoolFile>,
+        rows: Vec<Row>,
+        (slots, most_clicks): (&[Slot], u64),
+        agents: &mut AgentTable,
+    ) -> Option<i64> {
+        let (mut mine, mut last) = (Vec::new(), None);
+        for row in rows {
+            if self.is_full(most_clicks) {
+                break;
+            }
+            last = Some(row.id);
+            if slots.contains(&row.slot) {
+                let known = self.clicks.len();
+                file.clicks(&row, agents, &mut self.clicks);
+                let new = self.clicks.iter().skip(known);
+                self.links
+                    .extend(new.map(|click| hash(click.code.as_bytes())));
+                mine.push(row);
+            }
+        }
+        if !mine.is_empty() {
+            self.taken.push((Arc::clone(file), mine));
+        }
+        last
+    }
+}
 
 /// Counts the clicks of the slots that the shard at `place` owns, until `stop`.
 pub async fn run(rollup: Rollup, place: usize, stop: CancellationToken) {
@@ -134,11 +184,21 @@ pub async fn flush(
     let slots = rollup.store.slots_of(place);
     let mut clicks = 0;
     loop {
-        let limit = reading.clicks;
-        let (batch, taken) = read(rollup, &slots, reading).await;
+        let most_clicks = reading.clicks;
+        let gathered = read(rollup, &slots, reading).await;
+        let is_full = gathered.is_full(most_clicks);
+        let Gathered {
+            clicks: found,
+            taken,
+            ..
+        } = gathered;
         if taken.is_empty() {
             return Ok(clicks);
         }
+        let batch = RollupBatch {
+            clicks: found,
+            ..RollupBatch::default()
+        };
         let begun = Instant::now();
         let count = batch.clicks.len();
         let oldest = batch.clicks.iter().map(|click| click.at).min();
@@ -157,18 +217,18 @@ pub async fn flush(
         delete(rollup, taken).await;
         rollup.heart.beat_one(place).await;
         clicks += count;
-        if (count as u64) < limit {
+        if !is_full {
             return Ok(clicks);
         }
     }
 }
 
-async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> (RollupBatch, Vec<Taken>) {
-    let mut clicks: Vec<Click> = Vec::new();
-    let mut taken: Vec<Taken> = Vec::new();
+async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> Gathered {
+    let mut gathered = Gathered::default();
+    let most_clicks = reading.clicks;
     for file in rollup.spool.files() {
         let after = reading.cursors.get(file.path()).copied().unwrap_or(0);
-        let room = reading.clicks.saturating_sub(clicks.len() as u64);
+        let room = most_clicks.saturating_sub(gathered.clicks.len() as u64);
         // A row holds a click at least.
         let rows_at_most = usize::try_from(room).map_or(ROWS, |room| room.min(ROWS));
         let (source, slots, agents) = (
@@ -176,59 +236,40 @@ async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> (Rollup
             slots.to_vec(),
             Arc::clone(&rollup.agents),
         );
+        let mut so_far = gathered;
         let read = tokio::task::spawn_blocking(move || {
-            let mut rows = source.rows_after(after, rows_at_most)?;
-            let mut sum = 0;
-            let fits = rows.iter().take_while(|row| {
-                let more = sum < room;
-                sum += row.count;
-                more
+            let rows = source.rows_after(after, rows_at_most);
+            let last = rows.map(|rows| {
+                let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
+                so_far.take(&source, rows, (&slots, most_clicks), &mut agents)
             });
-            let fits = fits.count();
-            rows.truncate(fits);
-            let last = rows.last().map(|row| row.id);
-            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
-            let mine: Vec<Row> = rows
-                .into_iter()
-                .filter(|row| slots.contains(&row.slot))
-                .collect();
-            let count: u64 = mine.iter().map(|row| row.count).sum();
-            let mut clicks = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-            for row in &mine {
-                source.clicks(row, &mut agents, &mut clicks);
-            }
-            Ok::<_, crate::events::spool::SpoolError>((mine, clicks, last))
+            (so_far, last)
         });
-        match read.await {
-            Ok(Ok((rows, found, last))) => {
-                if let Some(last) = last {
-                    reading.cursors.insert(file.path().to_owned(), last);
+        gathered = match read.await {
+            Ok((gathered, last)) => {
+                match last {
+                    Ok(Some(last)) => {
+                        reading.cursors.insert(file.path().to_owned(), last);
+                    }
+                    Ok(None) => (),
+                    Err(error) => {
+                        tracing::error!(path = %file.path().display(), %error, "a spool cannot be read");
+                    }
                 }
-                if clicks.is_empty() {
-                    clicks = found;
-                } else {
-                    clicks.extend(found);
-                }
-                if !rows.is_empty() {
-                    taken.push((file, rows));
-                }
+                gathered
             }
-            Ok(Err(error)) => {
-                tracing::error!(path = %file.path().display(), %error, "a spool cannot be read");
+            Err(error) => {
+                // What was read is read again: nothing of it was counted or deleted.
+                tracing::error!(%error, "reading a spool failed");
+                reading.cursors.clear();
+                return Gathered::default();
             }
-            Err(error) => tracing::error!(%error, "reading a spool failed"),
-        }
-        if clicks.len() as u64 >= reading.clicks {
+        };
+        if gathered.is_full(most_clicks) {
             break;
         }
     }
-    (
-        RollupBatch {
-            clicks,
-            ..RollupBatch::default()
-        },
-        taken,
-    )
+    gathered
 }
 
 /// Deletes counted rows; what cannot be deleted is dropped as a copy next time.
