@@ -17,6 +17,8 @@
 
 #[path = "redirect/client.rs"]
 mod client;
+#[path = "redirect/generator.rs"]
+mod generator;
 #[path = "redirect/load.rs"]
 mod load;
 #[path = "redirect/server.rs"]
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use generator::Loadtest;
 use load::Round;
 use load::Wrk;
 use server::Folder;
@@ -48,6 +51,8 @@ struct Options {
     seconds: u64,
     rounds: usize,
     distributed: bool,
+    /// How long the steady rate is held, in seconds.
+    steady_seconds: u64,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +80,7 @@ fn options(words: &[&str]) -> Outcome<Options> {
         seconds: 5,
         rounds: 5,
         distributed: env::var_os("URLSHORT_TEST_POSTGRES_0").is_some(),
+        steady_seconds: 60,
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -87,6 +93,7 @@ fn options(words: &[&str]) -> Outcome<Options> {
             "--bench" => (),
             "--seconds" => options.seconds = number()?,
             "--rounds" => options.rounds = usize::try_from(number()?)?,
+            "--steady-seconds" => options.steady_seconds = number()?,
             "--distributed" => options.distributed = true,
             other => return Err(format!("{other} is no option of this benchmark").into()),
         }
@@ -100,6 +107,8 @@ fn measure(options: &Options) -> Outcome<()> {
     println!("# Redirects\n");
     println!("{}\n", machine(options));
     rates(options, &folder, &wrk)?;
+    println!("\n# The load test\n");
+    load_tests(options, &folder, &wrk)?;
     println!("\n# Start and memory, embedded\n");
     start_and_memory(&folder)
 }
@@ -187,6 +196,28 @@ fn rates(options: &Options, folder: &Folder, wrk: &Wrk) -> Outcome<()> {
                 server.name()
             );
         }
+    }
+    Ok(())
+}
+
+/// What `urlshort loadtest` reaches, and what it sees at a steady rate.
+fn load_tests(options: &Options, folder: &Folder, wrk: &Wrk) -> Outcome<()> {
+    let loadtest = Loadtest::new(folder, LINKS)?;
+    let embedded = Server::urlshort("urlshort, embedded again", folder, &[])?;
+    client::create_links(embedded.port(), LINKS)?;
+    client::follow_all(embedded.port(), LINKS)?;
+    loadtest.beside_wrk(wrk, &embedded, (options.rounds, options.seconds))?;
+    let seconds = options.steady_seconds;
+    println!(
+        "\n| 1,500 requests/s for {seconds} s | rate | p50 | p99 | errors | clicks counted | missing |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|");
+    loadtest.steady(&embedded, "1500", seconds)?;
+    if options.distributed {
+        drop(embedded);
+        let distributed = Server::distributed(folder)?;
+        client::create_links(distributed.port(), LINKS)?;
+        loadtest.steady(&distributed, "1500", seconds)?;
     }
     Ok(())
 }

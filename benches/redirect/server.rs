@@ -39,6 +39,8 @@ pub(crate) struct Server {
     has_links: bool,
     started_in: Duration,
     databases: Vec<(String, String)>,
+    /// The `analytics` that counts its clicks.
+    counter: Option<Child>,
 }
 
 /// The servers that take turns.
@@ -164,6 +166,7 @@ impl Server {
         match started {
             Ok(mut server) => {
                 server.databases = databases;
+                server.counter = Some(counter(folder, &variables)?);
                 Ok(server)
             }
             Err(error) => {
@@ -220,6 +223,7 @@ impl Server {
             has_links: false,
             started_in: Duration::ZERO,
             databases: Vec::new(),
+            counter: None,
         };
         let request =
             format!("GET /livez HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
@@ -266,12 +270,16 @@ impl Server {
     /// The process and its children.
     fn processes(&self) -> Vec<u32> {
         let pid = self.child.id();
+        let counter = self.counter.as_ref().map(Child::id);
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let children = children.unwrap_or_default();
         let children = children
             .split_whitespace()
             .filter_map(|pid| pid.parse().ok());
-        std::iter::once(pid).chain(children).collect()
+        std::iter::once(pid)
+            .chain(counter)
+            .chain(children)
+            .collect()
     }
 
     fn signal(&self, signal: &str) -> Outcome<()> {
@@ -326,8 +334,10 @@ impl Drop for Server {
         {
             thread::sleep(Duration::from_millis(5));
         }
-        drop(self.child.kill());
-        drop(self.child.wait());
+        for child in std::iter::once(&mut self.child).chain(&mut self.counter) {
+            drop(child.kill());
+            drop(child.wait());
+        }
         drop_databases(&self.databases);
     }
 }
@@ -355,6 +365,26 @@ impl Servers {
     pub(crate) fn resume(&self) -> Outcome<()> {
         self.0.iter().try_for_each(|server| server.signal("-CONT"))
     }
+}
+
+/// `analytics` with the same settings, on ports of its own.
+fn counter(folder: &Folder, variables: &[(&str, &str)]) -> Outcome<Child> {
+    let data = folder.path("analytics");
+    fs::create_dir_all(&data)?;
+    let log = fs::File::create(data.join("analytics.log"))?;
+    let child = Command::new(env!("CARGO_BIN_EXE_urlshort"))
+        .arg("analytics")
+        .current_dir(&data)
+        .env_clear()
+        .env("URLSHORT__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("URLSHORT__DATA_DIR", &data)
+        .env("URLSHORT__LOG__LEVEL", "warn")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()?;
+    Ok(child)
 }
 
 fn free_port() -> Outcome<u16> {
