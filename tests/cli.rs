@@ -13,6 +13,8 @@
 mod diagnose;
 #[path = "cli/loadtest.rs"]
 mod loadtest;
+#[path = "cli/misconfigured.rs"]
+mod misconfigured;
 #[path = "cli/operators.rs"]
 mod operators;
 #[path = "cli/serve.rs"]

@@ -312,7 +312,7 @@ fn a_probe_asks_the_process_that_runs_here() {
 
 /// The finding of that name.
 #[track_caller]
-fn named(done: &Done, name: &str) -> Value {
+pub(crate) fn named(done: &Done, name: &str) -> Value {
     let told = done.json();
     let checks = told["checks"].as_array().unwrap();
     let found = checks.iter().find(|check| check["name"] == name);

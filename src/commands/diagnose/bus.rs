@@ -60,7 +60,10 @@ pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
             findings.push(Finding::fail(
                 "kafka lag",
                 format!("partition {slot} is stopped: {why}"),
-                "after the cause is gone, clear `stopped` in urlshort.progress of its shard",
+                format!(
+                    "after the cause is gone, on the shard that owns slot {slot}: \
+                     psql URL -c 'UPDATE urlshort.progress SET stopped = NULL WHERE slot = {slot}'"
+                ),
             ));
         } else if partition.lost > 0 {
             findings.push(Finding::fail(
