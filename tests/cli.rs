@@ -9,6 +9,8 @@
     )
 )]
 
+#[path = "cli/answering.rs"]
+mod answering;
 #[path = "cli/diagnose.rs"]
 mod diagnose;
 #[path = "cli/loadtest.rs"]
@@ -17,6 +19,8 @@ mod loadtest;
 mod misconfigured;
 #[path = "cli/operators.rs"]
 mod operators;
+#[path = "cli/reports.rs"]
+mod reports;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/servers.rs"]

@@ -6,6 +6,7 @@ mod clicks;
 mod compare;
 mod deadline;
 mod environment;
+mod figures;
 mod find_max;
 mod gate;
 mod hdr;

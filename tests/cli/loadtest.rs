@@ -1,82 +1,25 @@
 //! The load test against servers whose answers are known, and against `serve` itself.
 
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
-use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::answering::REDIRECT;
+use crate::answering::Stall;
+use crate::answering::TARGET;
+use crate::answering::counting_server;
+use crate::answering::server;
+use crate::answering::slow_server;
 use crate::support::Done;
 use crate::support::Folder;
 
-/// Where the servers of these tests lead.
-const TARGET: &str = "https://www.target.example/";
-
-/// When a server of ours answers nobody, counted from its first answer.
-#[derive(Clone, Copy)]
-struct Stall {
-    after: Duration,
-    length: Duration,
-}
-
-/// A server that answers every request with `answer`, but for its stall; ends with the test.
-fn server(answer: &'static str, stall: Option<Stall>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let first = Arc::new(Mutex::new(None));
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let first = Arc::clone(&first);
-            thread::spawn(move || talk(&stream.unwrap(), answer, stall, &first));
-        }
-    });
-    address
-}
-
-fn talk(
-    stream: &TcpStream,
-    answer: &str,
-    stall: Option<Stall>,
-    first: &Mutex<Option<Instant>>,
-) -> Option<()> {
-    stream.set_nodelay(true).unwrap();
-    let mut lines = BufReader::new(stream).lines();
-    loop {
-        let head: Vec<String> = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .take_while(|line| !line.is_empty())
-            .collect();
-        let line = head.first()?;
-        // The load begins with the first GET; what is asked before it starts no clock.
-        if line.starts_with("GET") {
-            let begun = *first.lock().unwrap().get_or_insert_with(Instant::now);
-            if let Some(stall) = stall {
-                let into = begun.elapsed().saturating_sub(stall.after);
-                if begun.elapsed() >= stall.after && into < stall.length {
-                    thread::sleep(stall.length - into);
-                }
-            }
-        }
-        (&mut &*stream).write_all(answer.as_bytes()).ok()?;
-    }
-}
-
-const REDIRECT: &str =
-    "HTTP/1.1 302 Found\r\nlocation: https://www.target.example/\r\ncontent-length: 0\r\n\r\n";
-
 /// The results of a load test on `address` with these arguments.
-fn load(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> (Done, Value) {
+pub(crate) fn load(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> (Done, Value) {
     folder.write("keys.txt", &format!("abc {TARGET}\n"));
     let url = format!("http://{address}");
     let always = ["loadtest", &url, "--settle", "0", "--json", "run.json"];
@@ -308,27 +251,6 @@ fn the_highest_rate_that_holds_is_found() {
     );
 }
 
-/// A server that takes its time for every answer.
-fn slow_server(time: Duration) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            thread::spawn(move || {
-                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                while lines.by_ref().take_while(|line| !line.is_empty()).count() > 0 {
-                    thread::sleep(time);
-                    if (&stream).write_all(REDIRECT.as_bytes()).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
 #[test]
 fn a_signal_ends_the_load_and_reports_what_was_measured() {
     let folder = Folder::new();
@@ -365,101 +287,4 @@ fn a_signal_ends_the_load_and_reports_what_was_measured() {
     assert!(totals["finished"].as_u64().unwrap() >= 40, "{totals}");
     assert_eq!(totals["finished"], totals["started"]);
     assert_eq!(results["totals"]["errors"], 0);
-}
-
-/// A server that tells how often it answered.
-fn counting_server(count: Arc<(Mutex<u64>, Condvar)>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, count) = (stream.unwrap(), Arc::clone(&count));
-            thread::spawn(move || {
-                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                while lines.by_ref().take_while(|line| !line.is_empty()).count() > 0 {
-                    if (&stream).write_all(REDIRECT.as_bytes()).is_err() {
-                        return;
-                    }
-                    *count.0.lock().unwrap() += 1;
-                    count.1.notify_all();
-                }
-            });
-        }
-    });
-    address
-}
-
-#[test]
-fn saved_results_are_shown_and_compared() {
-    let folder = Folder::new();
-    let plan = ["--keys", "keys.txt", "--rate", "100", "--duration", "9s"];
-    // Both at once: they share the machine, so its noise is the same for both.
-    let [quick, slow, again] = [20, 60, 20].map(|ms| slow_server(Duration::from_millis(ms)));
-    let (quick, slow, again) = thread::scope(|scope| {
-        let runs = [quick, slow, again].map(|address| {
-            scope.spawn(move || {
-                let folder = Folder::new();
-                load(&folder, address, &plan);
-                std::fs::read_to_string(folder.path("run.json")).unwrap()
-            })
-        });
-        let [quick, slow, again] = runs.map(|run| run.join().unwrap());
-        (quick, slow, again)
-    });
-    folder.write("quick.json", &quick);
-    folder.write("slow.json", &slow);
-    folder.write("again.json", &again);
-    let compare = |files: [&str; 2], more: &[&str]| {
-        let arguments = [&["loadtest", "compare", files[0], files[1]], more].concat();
-        folder.run(&arguments)
-    };
-    let verdict = |done: &Done, figure: &str| {
-        let value: Value = serde_json::from_str(&done.output).unwrap();
-        let rows = value["figures"].as_array().unwrap().clone();
-        let row = rows
-            .into_iter()
-            .find(|row| row["figure"] == figure)
-            .unwrap();
-        row["verdict"].as_str().unwrap().to_owned()
-    };
-    let worse = compare(["quick.json", "slow.json"], &["--json"]);
-    assert_eq!(
-        (worse.status, verdict(&worse, "p50")),
-        (Some(0), "worse".to_owned())
-    );
-    let better = compare(["slow.json", "quick.json"], &["--json"]);
-    assert_eq!(verdict(&better, "p50"), "better");
-    let equal = compare(["quick.json", "again.json"], &["--json"]);
-    for figure in ["rps", "p50", "error_rate"] {
-        assert_eq!(
-            verdict(&equal, figure),
-            "noise",
-            "{figure}: {}",
-            equal.output
-        );
-    }
-    let failed = compare(["quick.json", "slow.json"], &["--fail-on", "p50>+10%"]);
-    assert_eq!(failed.status, Some(99), "{failed:?}");
-    assert!(failed.output.contains("WORSE"), "{}", failed.output);
-    let page = compare(["quick.json", "slow.json"], &["--html", "two.html"]);
-    assert_eq!(page.status, Some(0));
-    let page = std::fs::read_to_string(folder.path("two.html")).unwrap();
-    assert!(page.contains("WORSE") && page.contains("<svg"), "{page}");
-
-    let table = folder.run(&["loadtest", "report", "quick.json", "slow.json"]);
-    assert_eq!(table.output.matches("milliseconds").count(), 2, "{table:?}");
-    let page = folder.run(&["loadtest", "report", "quick.json", "--html", "-"]);
-    assert!(page.output.starts_with("<!doctype html>"), "{page:?}");
-    folder.write("other.json", "{\"kind\": \"something else\"}");
-    let newer = quick.replacen("\"schema_version\": 1", "\"schema_version\": 9", 1);
-    folder.write("newer.json", &newer);
-    for (file, part) in [
-        ("nobody.json", "cannot be read"),
-        ("other.json", "no result of a load test"),
-        ("newer.json", "schema_version 9"),
-    ] {
-        let done = folder.run(&["loadtest", "report", file]);
-        assert_eq!(done.status, Some(1), "{done:?}");
-        assert!(done.errors.contains(part), "{}", done.errors);
-    }
 }
