@@ -94,6 +94,32 @@ fn a_refusal_is_told_beside_the_field_and_the_form_works_without_script() {
     check_log(&browser);
 }
 
+#[test]
+fn the_report_of_a_load_test_fits_a_phone_and_loads_nothing() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let app = Shortener::start();
+    let page = app.load_test();
+    browser.open(&format!("file://{}", page.display()));
+    browser.narrow_to(390);
+    let shown = browser.run(
+        "return [document.querySelectorAll('svg path.line').length,
+                 document.documentElement.scrollWidth - window.innerWidth,
+                 document.querySelector('h1').textContent]",
+    );
+    assert!(shown[0].as_u64().unwrap() >= 5, "{shown}");
+    assert!(
+        shown[1].as_i64().unwrap() <= 0,
+        "it is wider than the screen: {shown}"
+    );
+    assert_eq!(shown[2], "Load test");
+    let loaded =
+        browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)");
+    assert_eq!(loaded, serde_json::json!([]));
+    check_log(&browser);
+}
+
 /// Nothing that the page loaded came from another host.
 #[track_caller]
 fn check_own_requests(browser: &Browser, own: &str) {

@@ -111,6 +111,14 @@ impl Browser {
         element[ELEMENT].as_str().unwrap().to_owned()
     }
 
+    /// Shows pages as a screen of so many pixels would.
+    pub(crate) fn narrow_to(&self, width: u32) {
+        let screen =
+            json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": screen});
+        self.ask("POST", "/goog/cdp/execute", &command);
+    }
+
     /// What a script answers.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.ask(

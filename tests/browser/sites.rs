@@ -80,6 +80,28 @@ impl Shortener {
     }
 }
 
+impl Shortener {
+    /// Loads it for a moment; the page that says what came of it.
+    pub(crate) fn load_test(&self) -> PathBuf {
+        let page = self.folder.join("load.html");
+        let run = |arguments: &[&str]| {
+            let done = Command::new(env!("CARGO_BIN_EXE_urlshort"))
+                .args(arguments)
+                .env_clear()
+                .env("URLSHORT__DATA_DIR", self.folder.join("data"))
+                .current_dir(&self.folder)
+                .output()
+                .unwrap();
+            assert!(done.status.success(), "{done:?}");
+        };
+        run(&["seed", "--count", "50", "--quiet"]);
+        let load = ["loadtest", &self.url, "--seed-run", "50", "--settle", "0"];
+        let plan = ["--rate", "100", "--duration", "3s", "--warmup", "1s"];
+        run(&[&load[..], &plan, &["--html", page.to_str().unwrap()]].concat());
+        page
+    }
+}
+
 impl Drop for Shortener {
     fn drop(&mut self) {
         drop(self.process.kill());
