@@ -77,6 +77,9 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
         }
         gauges(&upkeep, &mut owners);
         rows(store, second).await;
+        if let Some(redirector) = &upkeep.redirector {
+            redirector.far_cache().look_after().await;
+        }
         second += 1;
     }
 }

@@ -31,23 +31,27 @@ ROWS = [
              "full of short links.", "percentunit",
              'sum(increase(urlshort_clicks_counted_total{kind="bot"}[24h])) / '
              "sum(increase(urlshort_clicks_counted_total[24h]))", w=6),
-        stat("Previews, 24 h", "Messengers that show a link before anybody follows it.", "short",
+        stat("Previews, 24 h", "Messengers that show a link before anybody follows it. Many with few people: a bot "
+          "posts links; look at who made them.", "short",
              'sum(increase(urlshort_clicks_counted_total{kind="preview"}[24h]))', w=6),
-        stat("HEAD and prefetch, 24 h", "In no total of a link.", "short",
+        stat("HEAD and prefetch, 24 h", "In no total of a link. Many: a monitor or a browser's speculation; harmless.", "short",
              'sum(increase(urlshort_clicks_counted_total{kind="head"}[24h]))', w=6),
         p("Clicks by kind", "People, bots, previews, HEAD. The daily curve is people's; a flat band "
           "is machines'.", "cps",
           ("sum by (kind) (rate(urlshort_clicks_counted_total[$__rate_interval]))", "{{kind}}"),
           w=12, stack=True),
-        p("Unknown codes asked for", "Typos, dead posters, guessing. Compare with yesterday.", "reqps",
+        p("Unknown codes asked for", "Typos, dead posters, guessing. A step against yesterday: a scan (see 429 on "
+          "'Redirect path') or links deleted by mistake.", "reqps",
           (rate("urlshort_redirects_total", where=OURS + ',status="404"'), "404"),
           (rate("urlshort_redirects_total", where=OURS + ',status="410"'), "410"), w=12),
     ]),
     ("What are they about?", [
-        bars("Top categories of new links, 24 h", "By the classifier. Empty without one.", "short",
+        bars("Top categories of new links, 24 h", "By the classifier; empty without one. A category that leads suddenly is a "
+          "campaign: look at its newest links.", "short",
              ("topk(10, sum by (category) (increase(urlshort_classify_links_total[24h])))",
               "{{category}}"), w=12),
-        bars("Verdicts, 24 h", "How many new links were judged suspicious or malicious.", "short",
+        bars("Verdicts, 24 h", "How many new links were judged suspicious or malicious. A jump is abuse: require "
+          "keys (AUTH_ANONYMOUS_CREATE=false).", "short",
              ("sum by (verdict) (increase(urlshort_classify_verdicts_total[24h]))", "{{verdict}}"),
              w=12),
     ]),

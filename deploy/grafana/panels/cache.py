@@ -37,7 +37,8 @@ ROWS = [
           (rate("urlshort_cache_requests_total", "tier, result"), "{{tier}} {{result}}"), w=24),
     ]),
     ("What do they hold?", [
-        p("Entries of the near cache", "Links in memory, per process. About 300 bytes each.", "short",
+        p("Entries of the near cache", "Links in memory, per process, about 300 bytes each. Far apart between processes: "
+          "one has just started; warm it.", "short",
           (f"sum by (instance) (urlshort_cache_entries{{{OURS}}})", "{{instance}}")),
         p("Size of the near cache", "Raise URLSHORT__CACHE__NEAR_BYTES where it stands at its limit "
           "and the hit ratio is low.", "bytes",
@@ -58,7 +59,8 @@ ROWS = [
         p("Changes read", "Edits, deletions and verdicts by all processes. A flood empties caches: "
           "look for a bulk job.", "ops",
           (rate("urlshort_feed_changes_total", "instance"), "{{instance}}"), w=12),
-        p("Redis commands", "p99 beyond 20 ms is given up, and the shard is asked.", "s",
+        p("Redis commands", "What takes longer than 20 ms is given up, and the shard is asked. p99 near it: see "
+          "'Redis', CPU and network.", "s",
           (quantile(0.5, "urlshort_redis_command_duration_seconds"), "p50"),
           (quantile(0.99, "urlshort_redis_command_duration_seconds"), "p99"), w=12),
     ]),

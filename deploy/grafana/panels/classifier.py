@@ -10,7 +10,8 @@ ROWS = [
         stat("Backlog", "Links that are not judged yet; they are followed meanwhile. Growing: more "
              "classify processes. See ClassifierBacklog's runbook.", "short",
              f"max(urlshort_classify_backlog_links{{{OURS}}})", steps=[1000, 10000], w=8, h=8),
-        p("Judged", "Compare with the links made ('Business').", "ops",
+        p("Judged", "Lower than the links made ('Business') for long: the backlog grows; run more "
+          "classify processes.", "ops",
           (rate("urlshort_classify_links_total"), "links")),
         p("Errors", "By reason. The built-in rules decide where the model fails.", "ops",
           (rate("urlshort_classify_errors_total", "reason"), "{{reason}}")),
@@ -31,7 +32,8 @@ ROWS = [
           "run more processes.", "s",
           (quantile(0.5, "urlshort_classify_duration_seconds"), "p50"),
           (quantile(0.99, "urlshort_classify_duration_seconds"), "p99"), w=12),
-        p("Links in a batch", "1 when idle, full under load.", "short",
+        p("Links in a batch", "1 when idle, full under load. Full with a growing backlog: run more classify "
+          "processes.", "short",
           (f"sum(rate(urlshort_classify_batch_size_sum{{{OURS}}}[$__rate_interval])) / "
            f"sum(rate(urlshort_classify_batch_size_count{{{OURS}}}[$__rate_interval]))", "links"),
           w=12),

@@ -43,7 +43,7 @@ ROWS = [
         p("Lag", "Records in Kafka that wait to be counted. Growing: more analytics processes, "
           "up to 64, or look at the shard that is slow. See RollupLagGrowing's runbook.", "short",
           ("urlshort:rollup:lag_records", "all partitions"), w=12),
-        bars("Lag by partition", "One that leads: a hot link, or a shard that is away.", "short",
+        bars("Lag by partition", "One that leads: a hot link; those of one shard: it is away or slow, see 'Shards'.", "short",
              (f"topk(10, max by (slot) (urlshort_rollup_lag_records{{{OURS}}}))",
               "partition {{slot}}"), w=12),
     ]),
@@ -51,7 +51,8 @@ ROWS = [
         p("End to end", "From the click to its count, the oldest of each batch. Objective: 99 % "
           "within 60 s.", "s", *quantiles("urlshort_clicks_end_to_end_delay_seconds"), w=12,
           log=True, steps=[60]),
-        p("Through the pipeline", "The lines lie on each other where nothing waits.", "cps",
+        p("Through the pipeline", "The lines lie on each other where nothing waits. A gap after 'spooled' is the bus, "
+          "after 'shipped' the rollup.", "cps",
           (rate("urlshort_clicks_spooled_total"), "spooled"),
           (rate("urlshort_clicks_shipped_total"), "shipped"),
           (rate("urlshort_rollup_clicks_total"), "counted"), w=12),
@@ -62,7 +63,8 @@ ROWS = [
         p("Batches not taken", "unavailable: no answer, sent again; refused: too large or a wrong "
           "time, halved and at last set aside; wrong_topic: not 64 partitions.", "ops",
           (rate("urlshort_kafka_ship_errors_total", "kind"), "{{kind}}")),
-        p("Time to acknowledge", "Of a batch, all copies. Above 1 s: the broker's disk.", "s",
+        p("Time to acknowledge", "Of a batch, all copies. Above 1 s: the broker's disk or CPU; look at Redpanda "
+          "below and at 'System'.", "s",
           (quantile(0.5, "urlshort_kafka_produce_duration_seconds"), "p50"),
           (quantile(0.99, "urlshort_kafka_produce_duration_seconds"), "p99")),
         p("Redpanda: bytes", "Produced and fetched, as the broker sees it. More fetched than "

@@ -33,7 +33,8 @@ ROWS = [
              "what only it sees never reached us.", "percentunit",
              f'(sum(rate(urlshort_http_requests_total{{{ERRORS}}}[$__rate_interval])) or vector(0))'
              f' / {rate("urlshort_http_requests_total")}', steps=[0.0005, 0.01], w=6, h=8),
-        stat("Share of 4xx", "Mostly unknown codes. A jump after a release is ours.", "percentunit",
+        stat("Share of 4xx", "Mostly unknown codes. A jump after a release is ours: see which route and code "
+          "above, and roll back.", "percentunit",
              'sum(rate(urlshort_http_requests_total{' + OURS + ',code=~"4.."}[$__rate_interval])) / '
              + rate("urlshort_http_requests_total"), w=6, h=8),
     ]),
@@ -44,7 +45,8 @@ ROWS = [
         p("p99 by route", "Compare with the same hour yesterday. Slow statistics are long ranges; "
           "slow creations are a busy shard.", "s",
           (quantile(0.99, "urlshort_http_request_duration_seconds", "route"), "{{route}}"), w=12),
-        bars("Slowest routes (mean)", "Where an optimisation pays: rate × duration is time.", "s",
+        bars("Slowest routes (mean)", "Where an optimisation pays: rate × duration is time. A newcomer on top: see its "
+          "percentiles, then the query times on 'Shards'.", "s",
              ("topk(10, sum by (route) (rate(urlshort_http_request_duration_seconds_sum{" + OURS +
               "}[$__rate_interval])) / sum by (route) (rate("
               "urlshort_http_request_duration_seconds_count{" + OURS + "}[$__rate_interval])))",

@@ -29,7 +29,7 @@ ROWS = [
           "more connections, or another machine.", "ops",
           (rate("urlshort_loadtest_late_starts_total", where=RUN), "late"),
           (rate("urlshort_loadtest_dropped_starts_total", where=RUN), "dropped")),
-        stat("Share of errors", "0 in a good run.", "percentunit",
+        stat("Share of errors", "0 in a good run. Otherwise see which operation on the left, and the errors below.", "percentunit",
              "(" + rate("urlshort_loadtest_requests_total", where=RUN + ',outcome="error"')
              + " or vector(0)) / " + rate("urlshort_loadtest_requests_total", where=RUN),
              steps=[0.0001, 0.01], w=8, h=8),
@@ -39,15 +39,18 @@ ROWS = [
           "reqps", (rate("urlshort_redirects_total", "tier", APP), "{{tier}}"), stack=True),
         p("Latency inside", "The difference to the generator's is network, balancer and queues.",
           "s", *quantiles("urlshort_redirect_duration_seconds", APP), log=True),
-        p("Errors", "5xx of redirects, and refused by limits.", "reqps",
+        p("Errors", "5xx of redirects, and refused by limits. 5xx: see 'Redirect path' for the tier; "
+          "429: the generator must come from a trusted or limitless address.", "reqps",
           (rate("urlshort_redirects_total", where=APP + ',status=~"5.."'), "5xx"),
           (rate("urlshort_http_rate_limited_total", where=APP), "429")),
         p("CPU", "Of the app processes. Cores used over cores given is the head room.", "short",
           (rate("process_cpu_seconds_total", "instance", APP), "{{instance}}")),
-        p("Clicks on their way", "What the run leaves behind must be counted soon after.", "short",
+        p("Clicks on their way", "What the run leaves behind must be counted soon after. A lag that stays: "
+          "RollupLagGrowing's runbook.", "short",
           ("urlshort:rollup:lag_records", "lag"),
           (f"sum(urlshort_clicks_gaps_open{{{APP}}})", "gaps")),
-        p("Query time, p99", "Rises first where shards are the limit.", "s",
+        p("Query time, p99", "Rises first where shards are the limit: then give caches more memory, or the "
+          "shards.", "s",
           (quantile(0.99, "urlshort_shard_query_duration_seconds", "shard", APP),
            "shard {{shard}}")),
     ]),

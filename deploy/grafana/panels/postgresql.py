@@ -58,7 +58,8 @@ ROWS = [
         p("Longest transaction", "Long ones keep dead rows alive and delay the feed. Ours end after "
           "2 s; look for a session by hand.", "s",
           (f"max by (shard) (pg_stat_activity_max_tx_duration{{{PG}}})", "shard {{shard}}"), w=12),
-        stat("shared_buffers", "A quarter of the memory of the container is a good start.", "bytes",
+        stat("shared_buffers", "A quarter of the memory of the container is a good start. Raise it "
+          "(POSTGRES_SHARED_BUFFERS) while the buffer hit ratio is below 99 %.", "bytes",
              (f"max by (shard) (pg_settings_shared_buffers_bytes{{{PG}}})", "shard {{shard}}"),
              w=12, h=8),
     ]),

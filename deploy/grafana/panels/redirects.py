@@ -35,14 +35,17 @@ ROWS = [
         p("p50 by tier", "The floor of each tier. If far rises, Redis or the network to it is "
           "slow: see 'Redis'.", "s",
           (quantile(0.5, "urlshort_redirect_duration_seconds", "tier"), "{{tier}}"), w=12, log=True),
-        stat("Within 10 ms", "The objective is 99 %.", "percentunit",
+        stat("Within 10 ms", "The objective is 99 %. Below: see above which tier is slow; near is CPU, far is "
+          "Redis, owner a shard.", "percentunit",
              f'sum(rate(urlshort_redirect_duration_seconds_bucket{{{SLOW}}}[$__rate_interval])) / '
              + rate("urlshort_redirect_duration_seconds_count"), steps=[0.99, 0.995],
              low_is_bad=True, w=8, h=6),
-        stat("Mean", "Mostly the near tier. For outliers see p99.", "s",
+        stat("Mean", "Mostly the near tier; for outliers see p99. If the mean itself climbs, the machine "
+          "is overloaded: see 'System'.", "s",
              rate("urlshort_redirect_duration_seconds_sum") + " / "
              + rate("urlshort_redirect_duration_seconds_count"), w=8, h=6),
-        stat("Redirects", "All answers to visitors a second.", "reqps",
+        stat("Redirects", "All answers to visitors a second. A fall to nothing: tunnel or balancer; compare "
+          "with 'HTTP', what the balancer sees.", "reqps",
              rate("urlshort_redirects_total"), w=8, h=6),
     ]),
     ("What protects the shards?", [

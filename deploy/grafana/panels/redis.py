@@ -10,11 +10,14 @@ ROWS = [
     ("Is it there?", [
         stat("Up", "0: the exporter does not reach it. See RedisDown's runbook.", "short",
              f"min(redis_up{{{R}}})", steps=[0.5, 1], low_is_bad=True, w=6),
-        stat("Processes that reach it", "Should be all app processes.", "short",
+        stat("Processes that reach it", "Should be all app processes. Fewer: the network of those that miss; see "
+          "RedisDown's runbook.", "short",
              f"sum(urlshort_redis_up{{{OURS}}})", w=6),
-        stat("Uptime", "A short one means a restart, and caches that were cold.", "s",
+        stat("Uptime", "A short one means a restart, and a cache that was cold. Often: memory limit below "
+          "maxmemory, see `docker inspect` for OOMKilled.", "s",
              f"min(redis_uptime_in_seconds{{{R}}})", w=6),
-        stat("Clients", "Two connections a process, and the exporter.", "short",
+        stat("Clients", "Two connections a process, and the exporter. Many more: somebody else uses this "
+          "Redis, and evicts our links.", "short",
              f"sum(redis_connected_clients{{{R}}})", w=6),
         p("Errors our processes saw", "timeout: slower than 20 ms; connection: gone; full: too many "
           "commands wait. Redirects go on without it.", "ops",
@@ -29,7 +32,8 @@ ROWS = [
           "where evictions are many and the far hit ratio is low.", "bytes",
           (f"sum(redis_memory_used_bytes{{{R}}})", "used"),
           (f"sum(redis_memory_max_bytes{{{R}}})", "maxmemory")),
-        p("Keys", "Links and remembered unknown codes; the latter live 5 s.", "short",
+        p("Keys", "Links and remembered unknown codes; the latter live 5 s. A fall to 0 is a flush or "
+          "a restart: it fills by itself.", "short",
           (f"sum by (db) (redis_db_keys{{{R}}})", "{{db}}")),
         p("Evicted and expired", "Evicted: pushed out; expired: 24 h are over, or 5 s for an "
           "unknown code.", "ops",
@@ -39,7 +43,8 @@ ROWS = [
     ("What does it do?", [
         p("Commands", "Reads are near misses; a write follows each answer of a shard.", "ops",
           (f"sum(rate(redis_commands_processed_total{{{R}}}[$__rate_interval]))", "commands")),
-        p("Hits and misses", "Its own view, over everything that uses it.", "ops",
+        p("Hits and misses", "Its own view, over everything that uses it. Misses that rise with evictions: raise "
+          "REDIS_MAXMEMORY.", "ops",
           (f"sum(rate(redis_keyspace_hits_total{{{R}}}[$__rate_interval]))", "hits"),
           (f"sum(rate(redis_keyspace_misses_total{{{R}}}[$__rate_interval]))", "misses")),
         bars("Commands by kind", "evalsha are our writes, get our reads. Anything else is somebody "

@@ -47,7 +47,8 @@ ROWS = [
           "hot link that no cache keeps.", "ops",
           (rate("urlshort_shard_query_duration_seconds_count", "shard", SHARD), "shard {{shard}}"),
           w=12),
-        p("Queries by operation", "What the shards are asked for.", "ops",
+        p("Queries by operation", "What the shards are asked for. 'route' that grows: caches miss, see 'Cache'; "
+          "'insert': a bulk job.", "ops",
           (rate("urlshort_shard_query_duration_seconds_count", "op", SHARD), "{{op}}"), w=12),
     ]),
     ("Are slots and shards evenly used?", [
@@ -70,12 +71,13 @@ ROWS = [
              decimals=2, steps=[1.5, 3], w=6),
         stat("Slots without owner", "Must be 0. See SlotMapMismatch's runbook.", "short",
              f"max(urlshort_slots_without_owner{{{OURS}}})", steps=[1, 2], w=6),
-        stat("Map epochs in use", "Must be 1: all processes go by the same map.", "short",
+        stat("Map epochs in use", "Must be 1: all processes go by the same map. See SlotMapMismatch's runbook.", "short",
              f"count(count_values(\"epoch\", urlshort_slot_map_epoch{{{OURS}}}))", steps=[2, 3], w=6),
         bars("Busiest slots", "A slot that leads by far holds a very popular link; see 'Business'.",
              "reqps", ("topk(10, " + rate("urlshort_slot_requests_total", "slot") + ")",
                        "slot {{slot}}"), w=12),
-        bars("Largest slots", "Estimated rows. Even within the randomness of a hash.", "short",
+        bars("Largest slots", "Estimated rows, even within the randomness of a hash. One that leads by far: "
+          "custom codes made to collide; look at who made them.", "short",
              (f"topk(10, max by (shard, slot) (urlshort_slot_links{{{SHARD}}}))",
               "slot {{slot}} on shard {{shard}}"), w=12),
     ]),
