@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench backends-up backends-down
+.PHONY: help run check test bench image-steps backends-up backends-down
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,10 @@ check: ## Format, lints and documentation, warnings denied.
 test: ## The whole suite, against real servers that are started for it and stopped after it.
 	@trap 'deploy/local/backends down' EXIT; \
 	set -e; \
+	deploy/local/tools & tools=$$!; \
 	deploy/local/backends up; \
+	cargo test --locked --no-run; \
+	wait $$tools; \
 	servers=$$(deploy/local/backends env); \
 	eval "$$servers"; \
 	export URLSHORT_TEST_REQUIRED=1; \
@@ -25,6 +28,9 @@ test: ## The whole suite, against real servers that are started for it and stopp
 bench: ## Measure the redirect path of the release build.
 	cargo build --release --locked
 	cargo bench --bench redirect
+
+image-steps: ## Run the build steps of the image natively, and the result in an empty root.
+	cargo test --locked --test deploy -- --ignored --nocapture the_build_steps_of_the_image
 
 backends-up: ## Start PostgreSQL, Redis, Redis Cluster and Kafka for the tests.
 	deploy/local/backends up

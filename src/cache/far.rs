@@ -197,6 +197,14 @@ impl FarCache {
             .is_ok_and(|up| up)
     }
 
+    /// Asks a server that did not answer whether it does again: without visitors nobody else would,
+    /// and it would be called lost for as long as it is quiet.
+    pub async fn look_after(&self) {
+        if let Self::Redis(redis) = self {
+            redis.look_after().await;
+        }
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_none(&self) -> bool {

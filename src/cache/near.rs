@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use actix_web::http::header::HeaderValue;
 use bytes::Bytes;
 use quick_cache::DefaultHashBuilder;
+use quick_cache::Lifecycle;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use quick_cache::sync::DefaultLifecycle;
@@ -24,6 +25,7 @@ use quick_cache::sync::DefaultLifecycle;
 use crate::domain::route::Route;
 use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
+use crate::telemetry;
 
 /// Unknown codes that are remembered at most, and for how long in microseconds.
 const UNKNOWN_ENTRIES: usize = 50_000;
@@ -151,12 +153,25 @@ impl Weighter<u64, Arc<NearEntry>> for ByBytes {
     }
 }
 
-type Known = Cache<u64, Arc<NearEntry>, ByBytes, BuildIdentity>;
+/// Counts what is pushed out.
+#[derive(Clone, Copy, Debug)]
+pub struct CountEvictions;
+
+impl Lifecycle<u64, Arc<NearEntry>> for CountEvictions {
+    type RequestState = ();
+
+    fn on_evict(&self, _state: &mut (), _key: u64, _entry: Arc<NearEntry>) {
+        telemetry::cache_evicted();
+    }
+}
+
+type Known = Cache<u64, Arc<NearEntry>, ByBytes, BuildIdentity, CountEvictions>;
 
 /// The cache of one process.
 #[derive(Debug)]
 pub struct NearCache {
     known: Option<Known>,
+    limit: u64,
     unknown: Cache<u64, (Box<str>, i64)>,
 }
 
@@ -167,7 +182,7 @@ pub type Loading<'cache> = quick_cache::sync::PlaceholderGuard<
     Arc<NearEntry>,
     ByBytes,
     BuildIdentity,
-    DefaultLifecycle<u64, Arc<NearEntry>>,
+    CountEvictions,
 >;
 
 /// What a cache that may be loading has for a code.
@@ -190,7 +205,7 @@ impl NearCache {
                 bytes,
                 ByBytes,
                 BuildIdentity,
-                DefaultLifecycle::default(),
+                CountEvictions,
             )
         });
         let unknown = Cache::with(
@@ -200,7 +215,11 @@ impl NearCache {
             DefaultHashBuilder::default(),
             DefaultLifecycle::default(),
         );
-        Self { known, unknown }
+        Self {
+            known,
+            limit: bytes,
+            unknown,
+        }
     }
 
     /// The entry of `code`, whose hash is `hash`, of any age.
@@ -250,6 +269,12 @@ impl NearCache {
             known.remove(&hash);
         }
         self.unknown.remove(&hash);
+    }
+
+    /// The bytes that it may take.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Entries and their bytes.

@@ -134,7 +134,9 @@ impl Kafka {
         records: Vec<BusRecord>,
         at: Timestamp,
     ) -> Result<(), BusError> {
+        let begun = Instant::now();
         let sent = self.send(slot, records, at).await;
+        metrics::produce(begun.elapsed());
         if let Err(error) = &sent {
             metrics::ship_errors(error.word());
         }

@@ -97,7 +97,7 @@ impl Front {
         state
             .stripes
             .of(self.worker)
-            .record(Tier::Near, status, begun.elapsed());
+            .record(Tier::Near, slot.number(), status, begun.elapsed());
         Some(response)
     }
 

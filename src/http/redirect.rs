@@ -121,10 +121,11 @@ async fn follow_code(
         Ok(response) => response.status(),
         Err(error) => actix_web::ResponseError::status_code(error),
     };
+    let slot = Slot::of(code.as_str());
     state
         .stripes
         .of(worker)
-        .record(tier, status.as_u16(), begun.elapsed());
+        .record(tier, slot.number(), status.as_u16(), begun.elapsed());
     answer
 }
 

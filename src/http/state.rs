@@ -53,6 +53,7 @@ impl Health {
     /// Says that the process is going to stop.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        crate::telemetry::ready(false);
     }
 
     /// Whether it is going to stop.

@@ -104,6 +104,11 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
         let is_news = feed.coherence.note(hash, change.version, now);
         if is_news {
             news += 1;
+            // After a start or an outage the changes are old, and no measure of the way here.
+            if caught_up {
+                let now = feed.store.clock().now();
+                telemetry::feed_delay(now.since(change.at).as_secs_f64());
+            }
             feed.redirector.near_cache().remove(hash);
         }
         if !far.is_none() && (is_news || far_is_back) {

@@ -86,6 +86,10 @@ async fn look(
         }
     }
     let leases = member.shard.leases().await?;
+    let stopped = leases
+        .iter()
+        .filter(|lease| lease.stopped.is_some())
+        .count();
     for lease in leases {
         let mine = assigned(lease.slot, workers).is_some_and(|name| name == worker);
         let free = lease
@@ -110,7 +114,7 @@ async fn look(
     if !at_end.is_empty() {
         member.shard.caught_up(&at_end).await?;
     }
-    telemetry::leases_held(held.len() as u64);
+    telemetry::leases(place, held.len(), stopped);
     Ok(())
 }
 

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::service::coherence::Coherence;
 use crate::service::redirect::Redirector;
 use crate::service::visitors::VisitorKeys;
+use crate::slots::SLOTS;
+use crate::slots::Slot;
 use crate::store::Judgement;
+use crate::store::MemberState;
 use crate::store::Store;
 use crate::store::shard::Shard;
 use crate::telemetry;
@@ -35,6 +38,10 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut second = 0_u64;
     let mut said = String::new();
+    let mut owners = vec![None; usize::from(SLOTS)];
+    for member in upkeep.store.members() {
+        telemetry::shard_known(member.place);
+    }
     loop {
         tokio::select! {
             biased;
@@ -52,6 +59,7 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
         if store.has_started() && !started.is_cancelled() {
             store.measure_clock().await;
             started.cancel();
+            telemetry::ready(true);
         }
         if second.is_multiple_of(5) && store.has_started() {
             store.refresh_data().await;
@@ -67,7 +75,11 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
         if second % 60 == 30 {
             prune(&upkeep).await;
         }
-        gauges(&upkeep);
+        gauges(&upkeep, &mut owners);
+        rows(store, second).await;
+        if let Some(redirector) = &upkeep.redirector {
+            redirector.far_cache().look_after().await;
+        }
         second += 1;
     }
 }
@@ -99,17 +111,58 @@ async fn prune(upkeep: &Upkeep) {
     }
 }
 
-fn gauges(upkeep: &Upkeep) {
-    for member in upkeep.store.members() {
-        telemetry::shard_up(member.place, member.takes_part() && member.shard.is_up());
-        if let Shard::Postgres(shard) = &member.shard {
-            let (size, used) = shard.pool();
-            telemetry::shard_pool(member.place, size, used);
+/// How many links each slot has; a server knows at once, a file has to count.
+async fn rows(store: &Store, second: u64) {
+    for member in store.usable().filter(|member| member.shard.is_up()) {
+        let every = match &member.shard {
+            Shard::Postgres(_) => 30,
+            Shard::Sqlite(_) => 900,
+        };
+        if second % every != 3 {
+            continue;
+        }
+        match member.shard.slot_links().await {
+            Ok(slots) => {
+                for (slot, links) in slots {
+                    telemetry::slot_links(member.place, slot.number(), links);
+                }
+            }
+            Err(error) => tracing::debug!(shard = member.place, %error, "rows are not counted"),
         }
     }
+}
+
+/// `owners`: the place of each slot's owner when this was called last.
+fn gauges(upkeep: &Upkeep, owners: &mut [Option<usize>]) {
+    let store = &upkeep.store;
+    for member in store.members() {
+        telemetry::shard_up(member.place, member.takes_part() && member.shard.is_up());
+        let refused = matches!(&**member.state.load(), MemberState::Failed(_));
+        telemetry::shard_refused(member.place, refused);
+        if let Shard::Postgres(shard) = &member.shard {
+            let pool = shard.pool();
+            telemetry::shard_pool(
+                member.place,
+                pool.size,
+                pool.in_use,
+                pool.limit,
+                pool.waiting,
+            );
+        }
+    }
+    for (slot, before) in Slot::all().zip(owners.iter_mut()) {
+        let now = store.owner(slot).map(|member| member.place);
+        telemetry::slot_owner(slot.number(), *before, now);
+        *before = now;
+    }
+    let without_owner = owners.iter().filter(|owner| owner.is_none()).count();
+    telemetry::slot_map(store.map().map_or(0, |map| map.epoch), without_owner);
+    #[expect(clippy::cast_precision_loss, reason = "a gauge for people")]
+    telemetry::clock_skew(store.clock().skew() as f64 / 1e6);
     if let Some(redirector) = &upkeep.redirector {
         let (entries, bytes) = redirector.near_cache().size();
         telemetry::cache_entries(entries);
         telemetry::cache_bytes(bytes);
+        telemetry::cache_limit(redirector.near_cache().limit());
     }
 }

@@ -54,6 +54,8 @@ pub struct Change {
     pub code: ShortCode,
     /// The version after it.
     pub version: i64,
+    /// When, by the shard's clock.
+    pub at: Timestamp,
 }
 
 /// What an insert did.

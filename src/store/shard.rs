@@ -142,6 +142,8 @@ delegate! {
     fn most_followed(limit: usize) -> Vec<ShortCode>;
     /// How many links stand here, tombstones included.
     fn count_links() -> i64;
+    /// Links of each slot, tombstones included: a server's estimate, a file's count.
+    fn slot_links() -> Vec<(Slot, i64)>;
     /// A number that changes with every new row of the feed, where asking is cheap.
     fn feed_head() -> Option<i64>;
     /// The changes of the last `micros` microseconds.

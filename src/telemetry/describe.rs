@@ -68,6 +68,18 @@ pub(super) const CACHE_ENTRIES: Metric =
     gauge("urlshort_cache_entries", "Links in the near cache.");
 pub(super) const CACHE_BYTES: Metric =
     gauge("urlshort_cache_size_bytes", "Memory the near cache takes.");
+pub(super) const CACHE_LIMIT: Metric = gauge(
+    "urlshort_cache_limit_bytes",
+    "Memory the near cache may take.",
+);
+pub(super) const CACHE_EVICTIONS: Metric = counter(
+    "urlshort_cache_evictions_total",
+    "Links pushed out of the near cache by others.",
+);
+pub(super) const SHARED_LOADS: Metric = counter(
+    "urlshort_redirect_shared_loads_total",
+    "Requests that another one's look-up of the same code answered.",
+);
 pub(super) const CLICKS_DROPPED: Metric =
     counter("urlshort_clicks_dropped_total", "Clicks lost, by reason.");
 pub(super) const CLICKS_SPOOLED: Metric = counter(
@@ -103,6 +115,8 @@ pub(super) const CLICK_DELAY: Metric = histogram(
     "Time from a click to its place in the statistics.",
 );
 pub(super) const SPOOL_BYTES: Metric = gauge("urlshort_spool_size_bytes", "What the spool holds.");
+pub(super) const SPOOL_LIMIT: Metric =
+    gauge("urlshort_spool_limit_bytes", "What the spool may hold.");
 pub(super) const SPOOL_OLDEST: Metric = gauge(
     "urlshort_spool_oldest_seconds",
     "Age of the oldest click in the spool.",
@@ -112,6 +126,10 @@ pub(super) const SHIP_ERRORS: Metric = counter(
     "Batches the bus did not take.",
 );
 pub(super) const KAFKA_UP: Metric = gauge("urlshort_kafka_up", "Whether the bus answers.");
+pub(super) const PRODUCE_DURATION: Metric = histogram(
+    "urlshort_kafka_produce_duration_seconds",
+    "Time until the bus acknowledged a batch, or did not.",
+);
 pub(super) const REDIS_UP: Metric = gauge("urlshort_redis_up", "Whether the far cache answers.");
 pub(super) const REDIS_ERRORS: Metric = counter(
     "urlshort_redis_errors_total",
@@ -122,6 +140,10 @@ pub(super) const REDIS_DURATION: Metric = histogram(
     "Time for a command of the far cache.",
 );
 pub(super) const SHARD_UP: Metric = gauge("urlshort_shard_up", "Whether the shard answers.");
+pub(super) const SHARD_REFUSED: Metric = gauge(
+    "urlshort_shard_refused",
+    "Whether the shard contradicts the cluster and takes no part.",
+);
 pub(super) const SHARD_DURATION: Metric = histogram(
     "urlshort_shard_query_duration_seconds",
     "Time for a query, without the wait for a connection.",
@@ -135,6 +157,43 @@ pub(super) const SHARD_POOL_SIZE: Metric = gauge(
 pub(super) const SHARD_POOL_IN_USE: Metric = gauge(
     "urlshort_shard_pool_in_use_connections",
     "Connections to the shard at work.",
+);
+pub(super) const SHARD_POOL_LIMIT: Metric = gauge(
+    "urlshort_shard_pool_limit_connections",
+    "Connections to the shard that this process may open.",
+);
+pub(super) const SHARD_POOL_WAITING: Metric = gauge(
+    "urlshort_shard_pool_waiting_requests",
+    "Requests that wait for a connection to the shard.",
+);
+pub(super) const SHARD_POOL_WAIT: Metric = histogram(
+    "urlshort_shard_pool_wait_seconds",
+    "Time until a connection to the shard was free, or was not.",
+);
+pub(super) const SLOT_OWNER: Metric = gauge(
+    "urlshort_slot_owner",
+    "1 for the shard that owns the slot, as this process knows it.",
+);
+pub(super) const SLOTS_WITHOUT_OWNER: Metric = gauge(
+    "urlshort_slots_without_owner",
+    "Slots that no shard of this process owns.",
+);
+pub(super) const SLOT_MAP_EPOCH: Metric = gauge(
+    "urlshort_slot_map_epoch",
+    "The slot map that this process goes by; all must agree.",
+);
+pub(super) const SLOT_LINKS: Metric = gauge(
+    "urlshort_slot_links",
+    "Links of the slot, estimated by its database.",
+);
+pub(super) const CLOCK_SKEW: Metric = gauge(
+    "urlshort_clock_skew_seconds",
+    "The databases' clock minus this machine's.",
+);
+pub(super) const READY: Metric = gauge("urlshort_ready", "Whether /readyz says yes.");
+pub(super) const FEED_DELAY: Metric = histogram(
+    "urlshort_feed_delay_seconds",
+    "Time from another process's change of a link until this one's caches knew.",
 );
 pub(super) const FEED_AGE: Metric = gauge(
     "urlshort_feed_age_seconds",
@@ -163,12 +222,16 @@ pub(super) const ROLLUP_LAG: Metric = gauge(
 );
 pub(super) const ROLLUP_LEASES: Metric =
     gauge("urlshort_rollup_leases_held", "Slots this process counts.");
+pub(super) const ROLLUP_STOPPED: Metric = gauge(
+    "urlshort_rollup_stopped_slots",
+    "Slots that nobody counts until an operator decides.",
+);
 pub(super) const BUILD_INFO: Metric = gauge(
     "urlshort_build_info",
     "Always 1; the labels tell the build.",
 );
 
-const ALL: [Metric; 39] = [
+const ALL: &[Metric] = &[
     HTTP_REQUESTS,
     HTTP_DURATION,
     HTTP_IN_FLIGHT,
@@ -208,15 +271,32 @@ const ALL: [Metric; 39] = [
     ROLLUP_LAG,
     ROLLUP_LEASES,
     BUILD_INFO,
+    CACHE_LIMIT,
+    CACHE_EVICTIONS,
+    SHARED_LOADS,
+    SPOOL_LIMIT,
+    PRODUCE_DURATION,
+    SHARD_REFUSED,
+    SHARD_POOL_LIMIT,
+    SHARD_POOL_WAITING,
+    SHARD_POOL_WAIT,
+    SLOT_OWNER,
+    SLOTS_WITHOUT_OWNER,
+    SLOT_MAP_EPOCH,
+    SLOT_LINKS,
+    CLOCK_SKEW,
+    READY,
+    FEED_DELAY,
+    ROLLUP_STOPPED,
 ];
 
 /// Tells the current recorder of every metric.
 pub(super) fn describe_all() {
     for Metric { name, kind, help } in ALL {
         match kind {
-            Kind::Counter => describe_counter!(name, help),
-            Kind::Gauge => describe_gauge!(name, help),
-            Kind::Histogram => describe_histogram!(name, help),
+            Kind::Counter => describe_counter!(*name, *help),
+            Kind::Gauge => describe_gauge!(*name, *help),
+            Kind::Histogram => describe_histogram!(*name, *help),
         }
     }
 }
@@ -240,8 +320,8 @@ mod tests {
             assert!(!distribution || name.ends_with("_seconds"), "{name}");
         }
         assert_eq!(
-            ALL.map(|metric| metric.name)
-                .into_iter()
+            ALL.iter()
+                .map(|metric| metric.name)
                 .collect::<BTreeSet<_>>()
                 .len(),
             ALL.len()

@@ -37,6 +37,23 @@ pub enum DropReason {
     Stopping,
 }
 
+/// What goes wrong with a command of the far cache.
+pub(super) const REDIS_ERROR_KINDS: &[&str] = &[
+    "timeout",
+    "full",
+    "cluster",
+    "connection",
+    "refused",
+    "undecodable",
+];
+
+/// What goes wrong with a batch for the bus.
+pub(super) const SHIP_ERROR_KINDS: &[&str] = &["unavailable", "refused", "wrong_topic"];
+
+/// What goes wrong with a query.
+pub(super) const SHARD_ERROR_KINDS: &[&str] =
+    &["unavailable", "no_owner", "not_owner", "refused", "corrupt"];
+
 impl CacheTier {
     pub(super) const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Unknown];
 

@@ -18,6 +18,7 @@ use super::describe::*;
 use super::labels::CacheResult;
 use super::labels::CacheTier;
 use super::labels::DropReason;
+use super::labels::SHARD_ERROR_KINDS;
 use super::recorder::HANDLES;
 
 /// An answer, of whatever route; `route` is the template (`/api/links/{code}`), never the path.
@@ -56,6 +57,23 @@ pub fn cache_entries(n: u64) {
 /// Memory the near cache takes now.
 pub fn cache_bytes(n: u64) {
     gauge!(CACHE_BYTES.name).set(n as f64);
+}
+
+/// Memory the near cache may take.
+pub fn cache_limit(n: u64) {
+    gauge!(CACHE_LIMIT.name).set(n as f64);
+}
+
+/// A link pushed out of the near cache by another.
+pub fn cache_evicted() {
+    if let Some(handles) = HANDLES.get() {
+        handles.evictions.increment(1);
+    }
+}
+
+/// A request that another one's look-up of the same code answered.
+pub fn shared_load() {
+    counter!(SHARED_LOADS.name).increment(1);
 }
 
 /// Clicks lost; every loss is counted here.
@@ -108,6 +126,11 @@ pub fn spool_bytes(n: u64) {
     gauge!(SPOOL_BYTES.name).set(n as f64);
 }
 
+/// What the spool may hold.
+pub fn spool_limit(n: u64) {
+    gauge!(SPOOL_LIMIT.name).set(n as f64);
+}
+
 /// Age of the oldest click in the spool, 0 while it is empty.
 pub fn spool_oldest(seconds: f64) {
     gauge!(SPOOL_OLDEST.name).set(seconds);
@@ -116,6 +139,11 @@ pub fn spool_oldest(seconds: f64) {
 /// A batch the bus did not take.
 pub fn ship_errors(kind: &'static str) {
     counter!(SHIP_ERRORS.name, "kind" => kind).increment(1);
+}
+
+/// A batch that the bus acknowledged, or did not.
+pub fn produce(elapsed: Duration) {
+    histogram!(PRODUCE_DURATION.name).record(elapsed);
 }
 
 /// Whether the bus answers; a process without one never says.
@@ -143,6 +171,18 @@ pub fn shard_up(ordinal: usize, up: bool) {
     gauge!(SHARD_UP.name, "shard" => ordinal.to_string()).set(f64::from(u8::from(up)));
 }
 
+/// Brings the errors of a shard to life at 0: a rate needs a value from before the first one.
+pub fn shard_known(ordinal: usize) {
+    for kind in SHARD_ERROR_KINDS {
+        counter!(SHARD_ERRORS.name, "shard" => ordinal.to_string(), "kind" => *kind).increment(0);
+    }
+}
+
+/// Whether the shard contradicts the cluster.
+pub fn shard_refused(ordinal: usize, refused: bool) {
+    gauge!(SHARD_REFUSED.name, "shard" => ordinal.to_string()).set(f64::from(u8::from(refused)));
+}
+
 /// A query, answered or not.
 pub fn shard_query(ordinal: usize, op: &'static str, elapsed: Duration) {
     histogram!(SHARD_DURATION.name, "shard" => ordinal.to_string(), "op" => op).record(elapsed);
@@ -153,10 +193,63 @@ pub fn shard_errors(ordinal: usize, kind: &'static str) {
     counter!(SHARD_ERRORS.name, "shard" => ordinal.to_string(), "kind" => kind).increment(1);
 }
 
-/// The connections to the shard, and how many of them are at work.
-pub fn shard_pool(ordinal: usize, size: usize, in_use: usize) {
-    gauge!(SHARD_POOL_SIZE.name, "shard" => ordinal.to_string()).set(size as f64);
-    gauge!(SHARD_POOL_IN_USE.name, "shard" => ordinal.to_string()).set(in_use as f64);
+/// The connections to the shard: how many there are, are at work, may be, and are waited for.
+pub fn shard_pool(ordinal: usize, size: usize, in_use: usize, limit: usize, waiting: usize) {
+    for (metric, value) in [
+        (SHARD_POOL_SIZE, size),
+        (SHARD_POOL_IN_USE, in_use),
+        (SHARD_POOL_LIMIT, limit),
+        (SHARD_POOL_WAITING, waiting),
+    ] {
+        gauge!(metric.name, "shard" => ordinal.to_string()).set(value as f64);
+    }
+}
+
+/// Time until a connection to the shard was free, or was not.
+pub fn shard_pool_wait(ordinal: usize, elapsed: Duration) {
+    histogram!(SHARD_POOL_WAIT.name, "shard" => ordinal.to_string()).record(elapsed);
+}
+
+/// The shard that owns the slot now, and the one that did before.
+pub fn slot_owner(slot: u8, before: Option<usize>, now: Option<usize>) {
+    let set = |shard: usize, owns: f64| {
+        let (slot, shard) = (slot.to_string(), shard.to_string());
+        gauge!(SLOT_OWNER.name, "slot" => slot, "shard" => shard).set(owns);
+    };
+    if let Some(before) = before.filter(|_| before != now) {
+        set(before, 0.0);
+    }
+    if let Some(now) = now {
+        set(now, 1.0);
+    }
+}
+
+/// The map that this process goes by, and the slots that no shard of it owns.
+pub fn slot_map(epoch: i64, without_owner: usize) {
+    gauge!(SLOT_MAP_EPOCH.name).set(epoch as f64);
+    gauge!(SLOTS_WITHOUT_OWNER.name).set(without_owner as f64);
+}
+
+/// Links of a slot, as the database of the shard estimates.
+pub fn slot_links(shard: usize, slot: u8, links: i64) {
+    let (shard, slot) = (shard.to_string(), slot.to_string());
+    gauge!(SLOT_LINKS.name, "shard" => shard, "slot" => slot).set(links as f64);
+}
+
+/// The databases' clock minus this machine's.
+pub fn clock_skew(seconds: f64) {
+    gauge!(CLOCK_SKEW.name).set(seconds);
+}
+
+/// Whether `/readyz` says yes.
+pub fn ready(ready: bool) {
+    gauge!(READY.name).set(f64::from(u8::from(ready)));
+}
+
+/// From another process's change of a link until this one's caches knew; clocks that disagree
+/// count as no delay.
+pub fn feed_delay(seconds: f64) {
+    histogram!(FEED_DELAY.name).record(seconds.max(0.0));
 }
 
 /// Time since the shard's changes were last read.
@@ -196,7 +289,8 @@ pub fn partition_lag(slot: u8, records: i64) {
     gauge!(ROLLUP_LAG.name, "slot" => slot.to_string()).set(records as f64);
 }
 
-/// Slots this process counts now.
-pub fn leases_held(n: u64) {
-    gauge!(ROLLUP_LEASES.name).set(n as f64);
+/// Slots of the shard that this process counts now, and those that nobody counts any more.
+pub fn leases(ordinal: usize, held: usize, stopped: usize) {
+    gauge!(ROLLUP_LEASES.name, "shard" => ordinal.to_string()).set(held as f64);
+    gauge!(ROLLUP_STOPPED.name, "shard" => ordinal.to_string()).set(stopped as f64);
 }

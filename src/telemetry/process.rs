@@ -28,6 +28,31 @@ pub(super) fn render() -> String {
     );
     let help = "Open file descriptors.";
     add(&mut text, "process_open_fds", "gauge", help, open_files());
+    let help = "File descriptors that may be open.";
+    add(&mut text, "process_max_fds", "gauge", help, open_limit());
+    let help = "Threads.";
+    add(
+        &mut text,
+        "process_threads",
+        "gauge",
+        help,
+        field(&stat, 20),
+    );
+    let help = "Address space.";
+    add(
+        &mut text,
+        "process_virtual_memory_bytes",
+        "gauge",
+        help,
+        field(&stat, 23),
+    );
+    let (received, sent) = network_bytes().unzip();
+    let help = "Bytes received in the network namespace of this process.";
+    let name = "process_network_receive_bytes_total";
+    add(&mut text, name, "counter", help, received);
+    let help = "Bytes sent in the network namespace of this process.";
+    let name = "process_network_transmit_bytes_total";
+    add(&mut text, name, "counter", help, sent);
     let help = "Start of this process, since the epoch.";
     add(
         &mut text,
@@ -88,6 +113,34 @@ fn open_files() -> Option<f64> {
     u32::try_from(count).ok().map(f64::from)
 }
 
+fn open_limit() -> Option<f64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// What all interfaces but the loopback received and sent: in a container, this process alone.
+fn network_bytes() -> Option<(f64, f64)> {
+    Some(sum_interfaces(
+        &fs::read_to_string("/proc/self/net/dev").ok()?,
+    ))
+}
+
+fn sum_interfaces(table: &str) -> (f64, f64) {
+    let interfaces = table.lines().filter_map(|line| line.split_once(':'));
+    let figures = interfaces
+        .filter(|(name, _)| name.trim() != "lo")
+        .filter_map(|(_, figures)| {
+            let mut figures = figures.split_whitespace();
+            let received: f64 = figures.next()?.parse().ok()?;
+            let sent: f64 = figures.nth(7)?.parse().ok()?;
+            Some((received, sent))
+        });
+    figures.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,14 +153,28 @@ mod tests {
         assert_eq!(field("", 14), None);
     }
 
+    #[test]
+    fn the_network_is_all_interfaces_but_the_loopback() {
+        let table = "Inter-| Receive | Transmit\n face |bytes packets|bytes packets\n\
+            lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n\
+            eth0: 100 2 0 0 0 0 0 0 30 4 0 0 0 0 0 0\n\
+            eth1:5 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0\n";
+        assert_eq!(sum_interfaces(table), (105.0, 37.0));
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_all_four() {
+    fn linux_tells_everything() {
         let text = render();
         for name in [
             "\nprocess_cpu_seconds_total ",
             "\nprocess_resident_memory_bytes ",
             "\nprocess_open_fds ",
+            "\nprocess_max_fds ",
+            "\nprocess_threads ",
+            "\nprocess_virtual_memory_bytes ",
+            "\nprocess_network_receive_bytes_total ",
+            "\nprocess_network_transmit_bytes_total ",
             "\nprocess_start_time_seconds ",
         ] {
             assert!(text.contains(name), "{name} in {text}");

@@ -18,6 +18,8 @@ use super::describe::*;
 use super::labels::CacheResult;
 use super::labels::CacheTier;
 use super::labels::DropReason;
+use super::labels::REDIS_ERROR_KINDS;
+use super::labels::SHIP_ERROR_KINDS;
 use super::process;
 use super::stripes;
 use super::stripes::Stripes;
@@ -34,6 +36,7 @@ pub(super) struct Handles {
     /// By tier, then by result.
     pub(super) cache: [[Counter; CacheResult::ALL.len()]; CacheTier::ALL.len()],
     pub(super) in_flight: Gauge,
+    pub(super) evictions: Counter,
 }
 
 static INSTALLED: OnceLock<Metrics> = OnceLock::new();
@@ -80,6 +83,7 @@ fn first_install() -> Metrics {
             })
         }),
         in_flight: gauge!(HTTP_IN_FLIGHT.name),
+        evictions: counter!(CACHE_EVICTIONS.name),
     });
     touch();
     Metrics {
@@ -99,6 +103,14 @@ fn touch() {
     for what in ["create", "miss"] {
         counter!(RATE_LIMITED.name, "what" => what).increment(0);
     }
+    for (metric, kinds) in [
+        (REDIS_ERRORS, REDIS_ERROR_KINDS),
+        (SHIP_ERRORS, SHIP_ERROR_KINDS),
+    ] {
+        for kind in kinds {
+            counter!(metric.name, "kind" => *kind).increment(0);
+        }
+    }
     for metric in [
         CLICKS_SPOOLED,
         CLICKS_SHIPPED,
@@ -111,6 +123,8 @@ fn touch() {
         LINKS_DELETED,
         ROLLUP_CLICKS,
         ROLLUP_ROWS,
+        CACHE_EVICTIONS,
+        SHARED_LOADS,
     ] {
         counter!(metric.name).increment(0);
     }
@@ -120,7 +134,9 @@ fn touch() {
         CLICKS_GAPS,
         SPOOL_BYTES,
         SPOOL_OLDEST,
-        ROLLUP_LEASES,
+        READY,
+        SLOTS_WITHOUT_OWNER,
+        CLOCK_SKEW,
     ] {
         gauge!(metric.name).set(0.0);
     }
@@ -211,7 +227,7 @@ mod tests {
         metrics.upkeep();
         let stripes = Arc::new(Stripes::new(1));
         metrics.attach(Arc::clone(&stripes));
-        stripes.of(0).record(Tier::Near, 307, Duration::ZERO);
+        stripes.of(0).record(Tier::Near, 5, 307, Duration::ZERO);
 
         let text = metrics.render();
         check(

@@ -37,10 +37,12 @@ pub struct Stripes {
 
 /// The counters of one worker; two cache lines apart from the next, since they are fetched in
 /// pairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub struct Stripe {
     tiers: [Counts; TIERS.len()],
+    /// Redirects of each slot; what was not found has a slot too.
+    slots: [AtomicU64; SLOTS],
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +53,13 @@ struct Counts {
     nanos: AtomicU64,
 }
 
+/// As many as `crate::slots` has; the number is fixed for ever.
+const SLOTS: usize = 64;
+
 const TIERS: [&str; 5] = ["near", "far", "owner", "stale", "none"];
 
-const STATUSES: [&str; 11] = [
-    "200", "301", "302", "307", "308", "403", "404", "410", "429", "503", "other",
+const STATUSES: [&str; 13] = [
+    "200", "301", "302", "307", "308", "403", "404", "410", "429", "500", "503", "504", "other",
 ];
 
 /// The upper bounds of the buckets: nanoseconds to compare, seconds as Prometheus reads them.
@@ -99,8 +104,10 @@ const fn status_index(status: u16) -> usize {
         404 => 6,
         410 => 7,
         429 => 8,
-        503 => 9,
-        _ => 10,
+        500 => 9,
+        503 => 10,
+        504 => 11,
+        _ => 12,
     }
 }
 
@@ -132,10 +139,20 @@ impl Stripes {
     }
 }
 
+impl Default for Stripe {
+    fn default() -> Self {
+        Self {
+            tiers: Default::default(),
+            slots: [const { AtomicU64::new(0) }; SLOTS],
+        }
+    }
+}
+
 impl Stripe {
-    /// Counts one answer to a visitor.
+    /// Counts one answer to a visitor of a code in the slot of that number.
     #[inline]
-    pub fn record(&self, tier: Tier, status: u16, elapsed: Duration) {
+    pub fn record(&self, tier: Tier, slot: u8, status: u16, elapsed: Duration) {
+        add(self.slots.get(usize::from(slot)), 1);
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS
             .iter()
@@ -212,6 +229,24 @@ fn write_all(text: &mut String, all: &[Arc<Stripes>]) -> std::fmt::Result {
         writeln!(text, r#"{name}_sum{{tier="{tier_name}"}} {seconds}"#)?;
         writeln!(text, r#"{name}_count{{tier="{tier_name}"}} {count}"#)?;
     }
+    write_slots(text, all)
+}
+
+fn write_slots(text: &mut String, all: &[Arc<Stripes>]) -> std::fmt::Result {
+    let name = "urlshort_slot_requests_total";
+    writeln!(
+        text,
+        "# HELP {name} Answers to visitors, by the slot of the code."
+    )?;
+    writeln!(text, "# TYPE {name} counter")?;
+    for slot in 0..SLOTS {
+        let stripes = all.iter().flat_map(|stripes| stripes.all());
+        let counters = stripes.filter_map(|stripe| stripe.slots.get(slot));
+        let count: u64 = counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum();
+        writeln!(text, r#"{name}{{slot="{slot}"}} {count}"#)?;
+    }
     Ok(())
 }
 
@@ -232,17 +267,17 @@ mod tests {
         let stripes = Arc::new(Stripes::new(2));
         stripes
             .of(0)
-            .record(Tier::Near, 302, Duration::from_micros(50));
+            .record(Tier::Near, 3, 302, Duration::from_micros(50));
         stripes
             .of(1)
-            .record(Tier::Near, 302, Duration::from_micros(51));
+            .record(Tier::Near, 3, 302, Duration::from_micros(51));
         stripes
             .of(2)
-            .record(Tier::Near, 418, Duration::from_secs(3));
+            .record(Tier::Near, 63, 418, Duration::from_secs(3));
         let other = Arc::new(Stripes::new(0));
         other
             .of(7)
-            .record(Tier::None, 404, Duration::from_millis(10));
+            .record(Tier::None, 3, 404, Duration::from_millis(10));
         let text = render(&[stripes, other]);
         check(
             &text,
@@ -260,6 +295,9 @@ mod tests {
             &text,
             r#"urlshort_redirects_total{tier="far",status="503"} 0"#,
         );
+        check(&text, r#"urlshort_slot_requests_total{slot="3"} 3"#);
+        check(&text, r#"urlshort_slot_requests_total{slot="63"} 1"#);
+        check(&text, r#"urlshort_slot_requests_total{slot="0"} 0"#);
         let histogram = "urlshort_redirect_duration_seconds";
         check(
             &text,

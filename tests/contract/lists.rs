@@ -167,3 +167,25 @@ async fn a_page_names_the_slots_it_covers() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_knows_how_many_links_each_slot_has() {
+    on_each(async |store| {
+        let new: Vec<_> = (0..300).map(|n| plain(&code(&format!("s{n}")))).collect();
+        store.shard.insert_many(&new, false).await.unwrap();
+        // A server estimates from what this gathers.
+        store.ask("ANALYZE links").await.unwrap();
+        let mut expected = std::collections::BTreeMap::new();
+        for link in &new {
+            *expected.entry(Slot::of(link.code.as_str())).or_insert(0) += 1;
+        }
+        let known = store.shard.slot_links().await.unwrap();
+        let total: i64 = known.iter().map(|(_, links)| links).sum();
+        assert!((270..=330).contains(&total), "{total}: {known:?}");
+        for (slot, links) in known {
+            let off = links - expected.get(&slot).copied().unwrap_or(0);
+            assert!(off.abs() <= 4, "slot {}: {links}", slot.number());
+        }
+    })
+    .await;
+}

@@ -122,13 +122,35 @@ impl Client {
             headers,
             body: String::new(),
         };
-        let length: usize = answer
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
-        let mut bytes = vec![0; if method == "HEAD" { 0 } else { length }];
-        stream.read_exact(&mut bytes)?;
+        let bytes = if method == "HEAD" {
+            Vec::new()
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            read_chunks(stream)?
+        } else {
+            let length = answer.header("content-length");
+            let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+            let mut bytes = vec![0; length];
+            stream.read_exact(&mut bytes)?;
+            bytes
+        };
         answer.body = String::from_utf8_lossy(&bytes).into_owned();
         Ok(answer)
+    }
+}
+
+/// A body in chunks, each with its length in hex before it; an empty one is the last.
+fn read_chunks(stream: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+        let mut chunk = vec![0; length + 2];
+        stream.read_exact(&mut chunk)?;
+        if length == 0 {
+            return Ok(bytes);
+        }
+        chunk.truncate(length);
+        bytes.extend(chunk);
     }
 }

@@ -131,6 +131,11 @@ impl Ledger {
         self.acknowledged.values().sum()
     }
 
+    /// Redirects of one code that arrived.
+    pub(crate) fn of(&self, code: &str) -> u64 {
+        self.acknowledged.get(code).copied().unwrap_or(0)
+    }
+
     pub(crate) fn without_answer(&self) -> u64 {
         self.unanswered.values().sum()
     }
@@ -146,8 +151,8 @@ impl Ledger {
         );
         let counts = self.settled(client, lost);
         let mut missing = 0;
-        for (code, acknowledged) in &self.acknowledged {
-            let counted = counts[code];
+        for code in self.acknowledged.keys() {
+            let (acknowledged, counted) = (self.of(code), counts[code]);
             let unanswered = self.unanswered.get(code).copied().unwrap_or(0);
             assert!(
                 counted <= acknowledged + unanswered,

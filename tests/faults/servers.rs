@@ -163,7 +163,9 @@ impl Postgres {
     /// Freezes or thaws the server and every process of it.
     pub(crate) fn freeze(&self, frozen: bool) {
         let name = if frozen { "STOP" } else { "CONT" };
-        let text = fs::read_to_string(self.folder.0.join("data/postmaster.pid")).unwrap();
+        let Ok(text) = fs::read_to_string(self.folder.0.join("data/postmaster.pid")) else {
+            return; // it crashed before
+        };
         let main: u32 = text.lines().next().unwrap().parse().unwrap();
         signal(name, main);
         Command::new("pkill")

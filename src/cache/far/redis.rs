@@ -108,6 +108,15 @@ impl RedisCache {
         self.0.breaker.is_closed() && self.0.pool.clients().iter().any(Client::is_connected)
     }
 
+    /// One question where the last ones failed, within the deadline of a read.
+    pub(super) async fn look_after(&self) {
+        if !self.is_up() {
+            let answer = self.read("us:anybody-there").await;
+            tracing::debug!(up = answer.is_ok(), "redis was asked whether it is back");
+        }
+        self.report();
+    }
+
     /// Waits until every connection stands; the caller bounds the time.
     pub(super) async fn connected(&self) -> bool {
         let all = self.0.pool.wait_for_connect().await;

@@ -312,6 +312,7 @@ impl Writer {
         let bytes = self.spool.files().iter().map(|file| file.bytes()).sum();
         self.spool.bytes.store(bytes, Ordering::Relaxed);
         telemetry::spool_bytes(bytes);
+        telemetry::spool_limit(self.spool.options.bytes);
         let full = bytes > self.spool.options.bytes;
         if full != self.spool.is_full() {
             self.spool.reports.send_modify(|report| report.full = full);

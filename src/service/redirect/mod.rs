@@ -238,10 +238,14 @@ impl Redirector {
             return loaded;
         }
         match self.near.get_or_load(hash, code.as_str()).await {
-            Lookup::Entry(entry) => Ok(Resolved::Entry(entry, Tier::Near)),
+            Lookup::Entry(entry) => {
+                telemetry::shared_load();
+                Ok(Resolved::Entry(entry, Tier::Near))
+            }
             Lookup::Load(guard) => {
                 // Whoever loaded before us may have found that nobody made it.
                 if self.near.is_unknown(hash, code.as_str(), self.now()) {
+                    telemetry::shared_load();
                     return Ok(Resolved::Unknown);
                 }
                 let loaded = self.load(code, hash, Fallback::default(), false).await;

@@ -18,6 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::MAX_WAITING;
 use crate::store::postgres::PostgresShard;
+use crate::telemetry;
 
 /// A connection of a pool until the deadline. It goes back only while nothing is under way on it:
 /// a future that is dropped half-way, and a transaction left open, take the connection with them.
@@ -57,7 +58,10 @@ impl Lent {
             create: Some(Duration::from_secs(1)),
             recycle: Some(Duration::from_millis(500)),
         };
-        match timeout_at(deadline, pool.timeout_get(&limits)).await {
+        let asked = Instant::now();
+        let borrowed = timeout_at(deadline, pool.timeout_get(&limits)).await;
+        telemetry::shard_pool_wait(shard.inner.shard, asked.elapsed());
+        match borrowed {
             Ok(Ok(object)) => Ok(Self {
                 shard: shard.clone(),
                 object: Some(object),

@@ -43,6 +43,19 @@ pub struct PostgresShard {
     inner: Arc<Inner>,
 }
 
+/// The connections of a process to one server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Made.
+    pub size: usize,
+    /// At work.
+    pub in_use: usize,
+    /// As many may be made.
+    pub limit: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
+}
+
 #[derive(Debug)]
 struct Inner {
     shard: usize,
@@ -139,18 +152,19 @@ impl PostgresShard {
         Ok(Timestamp::from_micros(row.get(0)))
     }
 
-    /// Connections made and in use, over both pools.
+    /// How busy both pools are together.
     #[must_use]
-    pub fn pool(&self) -> (usize, usize) {
-        [&self.inner.front, &self.inner.back]
-            .iter()
-            .fold((0, 0), |(size, used), pool| {
-                let status = pool.status();
-                (
-                    size + status.size,
-                    used + status.size.saturating_sub(status.available),
-                )
-            })
+    pub fn pool(&self) -> PoolUse {
+        let pools = [&self.inner.front, &self.inner.back];
+        pools.iter().fold(PoolUse::default(), |sum, pool| {
+            let status = pool.status();
+            PoolUse {
+                size: sum.size + status.size,
+                in_use: sum.in_use + status.size.saturating_sub(status.available),
+                limit: sum.limit + status.max_size,
+                waiting: sum.waiting + status.waiting,
+            }
+        })
     }
 
     async fn lend(&self, class: Class) -> Result<Lent, StoreError> {

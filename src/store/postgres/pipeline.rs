@@ -34,12 +34,13 @@ impl PostgresShard {
     /// # Errors
     /// An outage.
     pub async fn changes(&self, micros: i64) -> Result<Vec<Change>, StoreError> {
-        let sql = "SELECT code, version FROM link_changes WHERE at >= (SELECT now_us()) - $1";
+        let sql = "SELECT code, version, at FROM link_changes WHERE at >= (SELECT now_us()) - $1";
         let rows = self.lend(Class::Api).await?.query(sql, &[&micros]).await?;
         let change = |row: &Row| {
             Some(Change {
                 code: row.get::<_, &str>(0).parse().ok()?,
                 version: row.get(1),
+                at: Timestamp::from_micros(row.get(2)),
             })
         };
         Ok(rows.iter().filter_map(change).collect())

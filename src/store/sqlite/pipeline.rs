@@ -46,13 +46,14 @@ impl SqliteShard {
     pub async fn changes(&self, micros: i64) -> Result<Vec<Change>, StoreError> {
         self.read(move |connection| {
             connection
-                .prepare_cached("SELECT code, version FROM link_changes WHERE at >= ?1")?
+                .prepare_cached("SELECT code, version, at FROM link_changes WHERE at >= ?1")?
                 .query_map([now().micros() - micros], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?))
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
                 })?
                 .filter_map(|row| {
-                    row.map(|(code, version)| {
-                        code.parse().ok().map(|code| Change { code, version })
+                    row.map(|(code, version, at)| {
+                        let at = Timestamp::from_micros(at);
+                        code.parse().ok().map(|code| Change { code, version, at })
                     })
                     .transpose()
                 })

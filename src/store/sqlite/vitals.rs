@@ -28,6 +28,24 @@ impl SqliteShard {
             Err(panicked) => Err(self.unavailable(panicked)),
         }
     }
+
+    /// See [`Shard::slot_links`](crate::store::shard::Shard::slot_links).
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn slot_links(&self) -> Result<Vec<(Slot, i64)>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT slot, count(*) FROM links GROUP BY slot")?
+                .query_map([], |row| Ok((row.get::<_, u8>(0)?, row.get(1)?)))?
+                .filter_map(|row| {
+                    row.map(|(slot, links)| Some((Slot::new(slot)?, links)))
+                        .transpose()
+                })
+                .collect()
+        })
+        .await
+    }
 }
 
 fn vitals(path: &Path) -> rusqlite::Result<Vitals> {
