@@ -3,6 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::code::ShortCode;
+use crate::domain::label::Hold;
+use crate::domain::label::Labelled;
+use crate::domain::label::Verdict;
 use crate::domain::query::QueryForward;
 use crate::domain::route::LinkState;
 use crate::domain::route::RedirectStatus;
@@ -30,6 +33,10 @@ pub struct Link {
     pub updated_at: Timestamp,
     /// Counted clicks so far.
     pub clicks: ClickTotals,
+    /// What a labeller said of it; `None`: not labelled yet.
+    pub labelled: Option<Labelled>,
+    /// The verdict that an operator set over the labeller's.
+    pub risk_override: Option<Verdict>,
 }
 
 /// Clicks by kind.
@@ -66,7 +73,11 @@ impl Link {
             {
                 "expired"
             }
-            LinkState::Active => "active",
+            LinkState::Active => match self.route.hold {
+                Hold::None => "active",
+                Hold::Quarantined => "quarantined",
+                Hold::Malicious | Hold::Legal => "blocked",
+            },
             LinkState::Disabled => "disabled",
             LinkState::Deleted | LinkState::Purged => "deleted",
         }
@@ -100,6 +111,10 @@ pub struct LinkFields {
     pub hide_referrer: bool,
     /// Whether search engines may list it.
     pub indexable: bool,
+    /// An operator's verdict over the labeller's.
+    pub risk_override: Option<Verdict>,
+    /// Blocked for legal reasons.
+    pub legal: bool,
 }
 
 impl LinkFields {
@@ -119,6 +134,8 @@ impl LinkFields {
             query_forward: QueryForward::Keep,
             hide_referrer: false,
             indexable: false,
+            risk_override: None,
+            legal: false,
         }
     }
 
@@ -138,6 +155,8 @@ impl LinkFields {
             query_forward: link.route.query_forward,
             hide_referrer: link.route.hide_referrer,
             indexable: link.route.indexable,
+            risk_override: link.risk_override,
+            legal: link.route.hold == Hold::Legal,
         }
     }
 

@@ -2,9 +2,12 @@
 
 mod body;
 mod caller;
+mod classify;
 mod client;
+mod confirm;
 mod error;
 mod front;
+mod labels;
 mod links;
 mod pages;
 mod probes;
