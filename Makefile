@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench image-steps backends-up backends-down
+.PHONY: help run model check test bench image-steps backends-up backends-down
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,12 +8,15 @@ help: ## List the targets.
 run: ## Serve on this machine, embedded, in release mode.
 	cargo run --release -- serve
 
+model: ## Fetch the sentence model (90 MB) into models/all-MiniLM-L6-v2, verified.
+	deploy/model/fetch models/all-MiniLM-L6-v2
+
 check: ## Format, lints and documentation, warnings denied.
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 
-test: ## The whole suite, against real servers that are started for it and stopped after it.
+test: model ## The whole suite, against real servers that are started for it and stopped after it.
 	@trap 'deploy/local/backends down' EXIT; \
 	set -e; \
 	deploy/local/tools & tools=$$!; \
@@ -23,6 +26,7 @@ test: ## The whole suite, against real servers that are started for it and stopp
 	servers=$$(deploy/local/backends env); \
 	eval "$$servers"; \
 	export URLSHORT_TEST_REQUIRED=1; \
+	export URLSHORT_TEST_MODEL="$$PWD/models/all-MiniLM-L6-v2"; \
 	cargo test --locked
 
 bench: ## Measure the redirect path of the release build.

@@ -1,5 +1,8 @@
 //! The composition root: reads the configuration and builds the seams.
 
+mod labels;
+mod settings;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::cache::far::FarCache;
 use crate::cache::near::NearCache;
-use crate::config::Ack;
+use crate::classify::Classifier;
 use crate::config::Config;
 use crate::config::ShardUrl;
 use crate::domain::agent::AgentTable;
@@ -18,12 +21,12 @@ use crate::domain::key::Scope;
 use crate::domain::target::TargetPolicy;
 use crate::domain::target::without_port;
 use crate::events::kafka::Kafka;
+use crate::events::links::LinkEvents;
 use crate::events::queue::Queue;
 use crate::events::spool::Spool;
 use crate::events::spool::SpoolOptions;
 use crate::http::AppState;
 use crate::http::Health;
-use crate::http::Settings;
 use crate::http::render::Pages;
 use crate::service::coherence::Coherence;
 use crate::service::keys::Keys;
@@ -37,6 +40,10 @@ use crate::store::shard::Shard;
 use crate::telemetry;
 use crate::telemetry::Metrics;
 use crate::telemetry::Stripes;
+
+pub use labels::classifier;
+pub use labels::labeller;
+pub use labels::link_bus;
 
 /// Why nothing can be built.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +66,10 @@ pub struct Service {
     pub state: Arc<AppState>,
     /// What keeps caches honest.
     pub coherence: Arc<Coherence>,
+    /// Events of links, for who labels them.
+    pub events: Arc<LinkEvents>,
+    /// The bus that takes them, where there is one.
+    pub link_bus: Option<Kafka>,
     /// The bus, where there is one.
     pub kafka: Option<Kafka>,
     /// Parsed user agents, shared by the loops.
@@ -132,14 +143,26 @@ pub fn redirector(
 
 /// The use cases of links, as the API and `seed` share them.
 #[must_use]
-pub fn links(config: &Config, store: &Arc<Store>, redirector: &Arc<Redirector>) -> Links {
+pub fn links(
+    config: &Config,
+    store: &Arc<Store>,
+    redirector: &Arc<Redirector>,
+    classifier: &Arc<Classifier>,
+    events: &Arc<LinkEvents>,
+) -> Links {
     let own = config
         .http
         .public_url
         .as_ref()
         .map(|url| without_port(url.host_header()).to_owned());
     let policy = TargetPolicy::new(own, config.links.allow_private_targets);
-    Links::new(Arc::clone(store), Arc::clone(redirector), policy)
+    Links::new(
+        Arc::clone(store),
+        Arc::clone(redirector),
+        policy,
+        Arc::clone(classifier),
+        Arc::clone(events),
+    )
 }
 
 /// The bus of the configuration, if there is one.
@@ -175,13 +198,20 @@ pub fn service(
     });
     let kafka = kafka(config);
     let health: Arc<Health> = Arc::default();
+    let classifier = classifier(config);
+    let events = Arc::new(if kafka.is_some() {
+        LinkEvents::for_bus()
+    } else {
+        LinkEvents::local()
+    });
     let admin_key = config
         .auth
         .admin_key
         .as_ref()
         .map(crate::config::Secret::expose);
     let state = AppState {
-        links: links(config, &store, &redirector),
+        links: links(config, &store, &redirector, &classifier, &events),
+        classifier,
         stats: Stats::new(Arc::clone(&store), kafka.is_some()),
         keys: Keys::new(Arc::clone(&store), admin_key),
         creations: Limit::per_minute(config.limits.anonymous_creates_per_minute),
@@ -193,7 +223,7 @@ pub fn service(
         metrics,
         health,
         pages: Pages::new().map_err(|error| BuildError::Bug(format!("a template: {error}")))?,
-        settings: settings(config),
+        settings: settings::of(config),
         kafka: kafka.is_some(),
         redirector,
         store,
@@ -201,24 +231,12 @@ pub fn service(
     Ok(Service {
         state: Arc::new(state),
         coherence,
+        events,
+        link_bus: link_bus(config),
         kafka,
         agents: Arc::default(),
         workers,
     })
-}
-
-fn settings(config: &Config) -> Settings {
-    let url = config.http.public_url.as_ref();
-    Settings {
-        public_url: url.map(|url| url.as_str().to_owned()),
-        public_host: url.map(|url| url.host_header().to_owned()),
-        trusted_proxies: config.http.trusted_proxies.clone(),
-        expose_metrics: config.http.expose_metrics,
-        anonymous_create: config.auth.anonymous_create,
-        public_stats: config.auth.public_stats,
-        permanent_max_age: config.links.permanent_max_age,
-        wait_for_spool: config.events.ack == Ack::Spooled,
-    }
 }
 
 /// Makes the first admin key, unless the cluster ever had one or one is given from outside; answers

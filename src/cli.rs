@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use crate::commands;
 use crate::commands::Failure;
+use crate::commands::classify::ClassifyArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::diagnose::DiagnoseArgs;
 use crate::commands::keys::KeysArgs;
@@ -68,6 +69,7 @@ enum Command {
         #[arg(long)]
         restored: bool,
     },
+    Classify(ClassifyArgs),
     Seed(SeedArgs),
     Warmup(WarmupArgs),
     Loadtest(LoadtestArgs),
@@ -97,6 +99,9 @@ impl Cli {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let loaded = config::load(self.common.config.as_deref(), environment, flags)?;
+        if self.command.may_load_model(&loaded) {
+            one_thread_for_each_replica();
+        }
         let level = self.command.own_log_level().filter(|_| !wants_log);
         start_logs(&loaded, level);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -110,11 +115,55 @@ impl Cli {
     }
 }
 
+/// Starts this program anew, in the same process, with the variables that keep the model's kernels
+/// from sharing threads: they are read once, from the environment alone, and replicas that wait for
+/// each other's threads are half as fast.
+fn one_thread_for_each_replica() {
+    use std::os::unix::process::CommandExt as _;
+    const VARIABLES: [&str; 2] = ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"];
+    if VARIABLES
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+    {
+        return; // set by hand, or by us
+    }
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let mut arguments = std::env::args_os();
+    let mut command = std::process::Command::new(program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    // It only comes back where it failed: then the model is slower, and that is all.
+    let _failed = command
+        .args(arguments)
+        .envs(VARIABLES.map(|name| (name, "1")))
+        .exec();
+}
+
 impl Command {
+    /// Whether it may run the model in this process.
+    const fn may_load_model(&self, loaded: &Loaded) -> bool {
+        match self {
+            Self::Serve { .. } => loaded.config.classify.model_dir.is_some(),
+            Self::Classify(args) => args.may_load_model(&loaded.config),
+            Self::Analytics
+            | Self::Migrate { .. }
+            | Self::Seed(_)
+            | Self::Warmup(_)
+            | Self::Loadtest(_)
+            | Self::Diagnose(_)
+            | Self::Keys(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+
     /// How much a command logs that says by itself what happens, unless a flag wants another.
     const fn own_log_level(&self) -> Option<&'static str> {
         match self {
-            Self::Serve { .. } | Self::Analytics | Self::Migrate { .. } => None,
+            Self::Serve { .. } | Self::Analytics | Self::Classify(_) | Self::Migrate { .. } => None,
             Self::Seed(_) | Self::Warmup(_) | Self::Loadtest(_) | Self::Keys(_) => Some("error"),
             Self::Diagnose(_) | Self::Completions(_) | Self::Man(_) => Some("off"),
         }
@@ -136,6 +185,7 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
         Command::Serve { .. } => Box::pin(commands::serve::run(config)).await,
         Command::Analytics => Box::pin(commands::analytics::run(config)).await,
         Command::Migrate { restored } => Box::pin(commands::migrate::run(config, restored)).await,
+        Command::Classify(args) => Box::pin(commands::classify::run(config, args)).await,
         Command::Seed(args) => Box::pin(commands::seed::run(config, args)).await,
         Command::Warmup(args) => Box::pin(commands::warmup::run(config, args)).await,
         Command::Loadtest(args) => Box::pin(commands::loadtest::run(config, args)).await,

@@ -8,7 +8,8 @@
 //! 0. [`domain`]: codes, links, clicks. Knows nothing of disks, sockets or clocks.
 //! 1. [`config`], [`telemetry`], [`slots`], [`shutdown`]: what the process runs with, what it says
 //!    of itself, where a code belongs, when it ends.
-//! 2. [`store`], [`cache`], [`events`]: one enum or type for each backend. None knows another.
+//! 2. [`store`], [`cache`], [`events`], [`classify`]: one enum or type for each backend. None knows
+//!    another.
 //! 3. [`service`]: what the product does, without HTTP and without SQL.
 //! 4. [`http`], [`pipeline`]: requests in; loops beside them.
 //! 5. [`app`]: the composition root, the only place that builds a backend from its URL.
@@ -19,6 +20,10 @@
 //!
 //! A *redirect*: `http/front` (near hits, in front of the router) or `http/redirect` →
 //! `service/redirect` → `cache/near` → `cache/far` → `store` → 302.
+//!
+//! A *label*: `store` commits → `events/links` (never waits) → with Kafka `pipeline/link_ship` →
+//! `pipeline/label_consume`, without it `pipeline/label` → `classify` → `store` (only if the version
+//! is still the one that was read; a changed verdict is told by the feed).
 //!
 //! A *click*: `events/queue` (never waits) → `events/spool` → with Kafka `pipeline/ship` →
 //! `events/kafka` → `pipeline/consume`, without it `pipeline/rollup` → `store` (offset, watermarks
@@ -35,6 +40,7 @@
 
 pub mod app;
 pub mod cache;
+pub mod classify;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("http", 4),
     ("pipeline", 4),
     ("service", 3),
+    ("classify", 2),
     ("store", 2),
     ("cache", 2),
     ("events", 2),

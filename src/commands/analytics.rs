@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::http;
 use crate::pipeline::consume::Consumer;
 use crate::pipeline::lease;
+use crate::pipeline::lease::Work;
 use crate::pipeline::supervise;
 use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
@@ -58,7 +59,12 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         agents: Arc::default(),
     };
     for member in store.members() {
-        let leases = lease::run(consumer.clone(), member.place, worker.clone(), stop.clone());
+        let leases = lease::run(
+            Work::Count(consumer.clone()),
+            member.place,
+            worker.clone(),
+            stop.clone(),
+        );
         tasks.push(supervise("leases", stop.clone(), failed.clone(), leases));
     }
     let probes_stop = CancellationToken::new();

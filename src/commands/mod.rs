@@ -2,6 +2,7 @@
 
 pub mod analytics;
 mod ask;
+pub mod classify;
 pub mod completions;
 pub mod diagnose;
 pub mod failure;

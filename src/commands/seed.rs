@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::domain::code::ShortCode;
 use crate::domain::target::TargetError;
 use crate::domain::time::Timestamp;
+use crate::events::links::LinkEvents;
 use crate::service::link_input::NewLinkInput;
 use crate::service::links::LinkError;
 use crate::service::links::Links;
@@ -81,7 +82,13 @@ struct Tally {
 pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
     let redirector = app::redirector(&config, &store, &Arc::default())?;
-    let links = Arc::new(app::links(&config, &store, &redirector));
+    let links = Arc::new(app::links(
+        &config,
+        &store,
+        &redirector,
+        &app::classifier(&config),
+        &Arc::new(LinkEvents::local()),
+    ));
     let bar = report::progress(wanted.count, "links", wanted.quiet || wanted.json);
     let begun = Instant::now();
     let mut tally = Tally::default();

@@ -19,6 +19,8 @@ use crate::pipeline::feed;
 use crate::pipeline::feed::Feed;
 use crate::pipeline::heartbeat;
 use crate::pipeline::heartbeat::Heart;
+use crate::pipeline::label;
+use crate::pipeline::link_ship;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::rollup;
 use crate::pipeline::ship;
@@ -59,7 +61,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         .start(Arc::clone(&service.state.queue))
         .map_err(|error| Failure::Bug(format!("no thread for the spool: {error}")))?;
     let signals = shutdown::listen();
-    let loops = start_loops(&service);
+    let loops = start_loops(&config, &service);
     let state = Arc::clone(&service.state);
     let stopping = stop_accepting(&config, &signals.token, &loops.failed, &state);
     let server = http::public(public, Arc::clone(&state), service.workers, stopping)
@@ -169,7 +171,7 @@ async fn warm(state: &AppState, limit: usize) {
     );
 }
 
-fn start_loops(service: &Service) -> Loops {
+fn start_loops(config: &Config, service: &Service) -> Loops {
     let state = &service.state;
     let (stop, failed, started) = (
         CancellationToken::new(),
@@ -209,6 +211,33 @@ fn start_loops(service: &Service) -> Loops {
             "feed",
             Box::pin(feed::follow(feed.clone(), member.place, stop.clone())),
         );
+    }
+    let labeller = app::labeller(config, &state.store, &state.classifier);
+    let lists = label::watch_lists(
+        Arc::clone(&state.classifier),
+        Arc::clone(&labeller.lists),
+        stop.clone(),
+    );
+    start("block lists", Box::pin(lists));
+    if let Some(folder) = &config.classify.model_dir {
+        let classifier = Arc::clone(&state.classifier);
+        tokio::spawn(label::load_model(classifier, folder.clone()));
+    }
+    match &service.link_bus {
+        Some(bus) => {
+            let (events, store) = (Arc::clone(&service.events), Arc::clone(&state.store));
+            let told = link_ship::run(events, bus.clone(), store, stop.clone());
+            start("link events", Box::pin(told));
+        }
+        None => {
+            for member in state.store.members() {
+                let events = Arc::clone(&service.events);
+                let every = config.classify.sweep;
+                let labelled =
+                    label::sweep(labeller.clone(), member.place, events, every, stop.clone());
+                start("labels", Box::pin(labelled));
+            }
+        }
     }
     let outlet = Outlet::new(
         &state.store,

@@ -88,7 +88,7 @@ pub(super) struct Settings {
 }
 
 /// Every key but the shards.
-pub(super) const KEYS: [Key; 28] = [
+pub(super) const KEYS: [Key; 33] = [
     plain("data_dir"),
     plain("http.listen"),
     plain("http.public_url"),
@@ -117,6 +117,11 @@ pub(super) const KEYS: [Key; 28] = [
     plain("auth.public_stats"),
     plain("limits.anonymous_creates_per_minute"),
     plain("limits.misses_per_minute"),
+    plain("classify.model_dir"),
+    plain("classify.blocklists"),
+    plain("classify.sweep_seconds"),
+    plain("classify.fetch"),
+    plain("classify.topic"),
     plain("links.allow_private_targets"),
     plain("links.permanent_max_age_seconds"),
     plain("log.level"),

@@ -73,6 +73,10 @@ fn the_compiled_in_file_holds_the_documented_defaults() {
     assert!(config.auth.anonymous_create && config.auth.public_stats);
     assert_eq!(config.limits.anonymous_creates_per_minute, 60);
     assert_eq!(config.limits.misses_per_minute, 600);
+    assert_eq!(config.classify.model_dir, None);
+    assert!(config.classify.blocklists.is_empty() && !config.classify.fetch);
+    assert_eq!(config.classify.sweep, Duration::from_secs(5));
+    assert_eq!(config.classify.topic, "urlshort.links");
     assert!(!config.links.allow_private_targets);
     assert_eq!(config.links.permanent_max_age, 60);
     assert_eq!(config.log.level, "info");

@@ -30,6 +30,8 @@ pub struct Config {
     pub auth: Auth,
     /// How often.
     pub limits: Limits,
+    /// How links are labelled.
+    pub classify: Classify,
     /// What links may be.
     pub links: Links,
     /// What is logged.
@@ -126,6 +128,21 @@ pub struct Limits {
     pub anonymous_creates_per_minute: u32,
     /// Requests for codes that nobody made.
     pub misses_per_minute: u32,
+}
+
+/// How links are labelled.
+#[derive(Debug, Clone)]
+pub struct Classify {
+    /// The folder of a model; `None`: the rules alone.
+    pub model_dir: Option<PathBuf>,
+    /// Files of hosts, suffixes and networks that are blocked.
+    pub blocklists: Vec<PathBuf>,
+    /// Between two looks for links that no event announced.
+    pub sweep: Duration,
+    /// Whether the pages behind links without a title are fetched.
+    pub fetch: bool,
+    /// The topic of link events.
+    pub topic: String,
 }
 
 /// What links may be.

@@ -26,6 +26,7 @@ use super::typed::Ack;
 use super::typed::Admin;
 use super::typed::Auth;
 use super::typed::Cache;
+use super::typed::Classify;
 use super::typed::Config;
 use super::typed::Events;
 use super::typed::Http;
@@ -75,6 +76,13 @@ pub(super) fn validate(
             anonymous_creates_per_minute: check
                 .small("limits.anonymous_creates_per_minute", 0..=1_000_000),
             misses_per_minute: check.small("limits.misses_per_minute", 0..=1_000_000),
+        },
+        classify: Classify {
+            model_dir: check.optional_text("classify.model_dir", |text| Ok(PathBuf::from(text))),
+            blocklists: check.list("classify.blocklists", |text| Ok(PathBuf::from(text))),
+            sweep: Duration::from_secs(check.whole("classify.sweep_seconds", 1..=86_400)),
+            fetch: check.flag("classify.fetch"),
+            topic: check.text("classify.topic", topic).unwrap_or_default(),
         },
         links: Links {
             allow_private_targets: check.flag("links.allow_private_targets"),

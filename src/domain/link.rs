@@ -3,6 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::code::ShortCode;
+use crate::domain::label::Hold;
+use crate::domain::label::Labelled;
+use crate::domain::label::Verdict;
 use crate::domain::query::QueryForward;
 use crate::domain::route::LinkState;
 use crate::domain::route::RedirectStatus;
@@ -31,6 +34,10 @@ pub struct Link {
     pub updated_at: Timestamp,
     /// Counted clicks so far.
     pub clicks: ClickTotals,
+    /// What a labeller said of it; `None`: not labelled yet.
+    pub labelled: Option<Labelled>,
+    /// The verdict that an operator set over the labeller's.
+    pub risk_override: Option<Verdict>,
 }
 
 /// Clicks by kind.
@@ -67,7 +74,11 @@ impl Link {
             {
                 "expired"
             }
-            LinkState::Active => "active",
+            LinkState::Active => match self.route.hold {
+                Hold::None => "active",
+                Hold::Quarantined => "quarantined",
+                Hold::Malicious | Hold::Legal => "blocked",
+            },
             LinkState::Disabled => "disabled",
             LinkState::Deleted | LinkState::Purged => "deleted",
         }
@@ -101,6 +112,10 @@ pub struct LinkFields {
     pub hide_referrer: bool,
     /// Whether search engines may list it.
     pub indexable: bool,
+    /// An operator's verdict over the labeller's.
+    pub risk_override: Option<Verdict>,
+    /// Blocked for legal reasons.
+    pub legal: bool,
 }
 
 impl LinkFields {
@@ -120,6 +135,8 @@ impl LinkFields {
             query_forward: QueryForward::Keep,
             hide_referrer: false,
             indexable: false,
+            risk_override: None,
+            legal: false,
         }
     }
 
@@ -139,6 +156,8 @@ impl LinkFields {
             query_forward: link.route.query_forward,
             hide_referrer: link.route.hide_referrer,
             indexable: link.route.indexable,
+            risk_override: link.risk_override,
+            legal: link.route.hold == Hold::Legal,
         }
     }
 
@@ -185,7 +204,10 @@ impl NewLink {
                 query_forward: fields.query_forward,
                 hide_referrer: fields.hide_referrer,
                 indexable: fields.indexable,
+                hold: Hold::None,
             },
+            labelled: None,
+            risk_override: None,
             title: fields.title.clone(),
             notes: fields.notes.clone(),
             tags: fields.tags.clone(),

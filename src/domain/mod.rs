@@ -7,6 +7,7 @@ pub mod code;
 pub mod counts;
 pub mod dedupe;
 pub mod key;
+pub mod label;
 pub mod link;
 pub mod query;
 pub mod route;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::domain::label::Hold;
 use crate::domain::query::QueryForward;
 use crate::domain::time::Timestamp;
 
@@ -118,6 +119,8 @@ pub struct Route {
     pub hide_referrer: bool,
     /// Whether search engines may list the short URL.
     pub indexable: bool,
+    /// What keeps visitors from the target: a verdict, or the law.
+    pub hold: Hold,
 }
 
 /// When a link may be followed, in microseconds by the databases' clock.
@@ -150,6 +153,12 @@ pub enum Decision<'route> {
     Gone,
     /// Expired, with another address.
     Instead(&'route str),
+    /// Judged suspicious: a person may confirm.
+    Confirm,
+    /// Judged malicious.
+    Malicious,
+    /// Blocked for legal reasons.
+    Legal,
 }
 
 impl Route {
@@ -180,16 +189,30 @@ impl Route {
             LinkState::Active => (),
         }
         let Some(times) = &self.times else {
-            return Decision::Follow;
+            return self.held();
         };
         if times.valid_from.is_some_and(|from| now.micros() < from) {
             return Decision::NotFound;
         }
         if times.expires_at.is_some_and(|end| end <= now.micros()) {
             let instead = times.expired_url.as_deref();
-            return instead.map_or(Decision::Gone, Decision::Instead);
+            // Where an expired link sends its visitors was never judged: nobody is sent there from
+            // a link that is held.
+            return match (instead, self.hold) {
+                (Some(url), Hold::None) => Decision::Instead(url),
+                (Some(_) | None, _) => Decision::Gone,
+            };
         }
-        Decision::Follow
+        self.held()
+    }
+
+    const fn held(&self) -> Decision<'_> {
+        match self.hold {
+            Hold::None => Decision::Follow,
+            Hold::Quarantined => Decision::Confirm,
+            Hold::Malicious => Decision::Malicious,
+            Hold::Legal => Decision::Legal,
+        }
     }
 }
 
@@ -212,6 +235,7 @@ mod tests {
             query_forward: QueryForward::Keep,
             hide_referrer: false,
             indexable: false,
+            hold: Hold::None,
         }
     }
 
@@ -244,5 +268,27 @@ mod tests {
             1,
             Decision::Gone,
         );
+    }
+
+    #[test]
+    fn what_is_held_is_followed_by_nobody() {
+        for (hold, expected) in [
+            (Hold::Quarantined, Decision::Confirm),
+            (Hold::Malicious, Decision::Malicious),
+            (Hold::Legal, Decision::Legal),
+        ] {
+            let held = Route {
+                hold,
+                ..route(LinkState::Active, Some(10), Some(20), Some("https://e.x/"))
+            };
+            check(&held, 9, Decision::NotFound);
+            check(&held, 10, expected);
+            check(&held, 20, Decision::Gone);
+            let disabled = Route {
+                state: LinkState::Disabled,
+                ..held
+            };
+            check(&disabled, 10, Decision::NotFound);
+        }
     }
 }

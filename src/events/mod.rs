@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod kafka;
+pub mod links;
 pub mod queue;
 pub mod spool;

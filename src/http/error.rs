@@ -11,12 +11,20 @@ use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
 use serde_json::json;
 
+use crate::http::front::NO_REFERRER;
+use crate::http::render::Confirm;
 use crate::http::render::ErrorPage;
 use crate::http::state::AppState;
 use crate::service::limits::Limited;
 use crate::service::link_input::FieldError;
 use crate::service::links::LinkError;
 use crate::service::stats::StatsError;
+
+/// The usual policy, but a form may lead to any site.
+const CONFIRM_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; \
+     form-action 'self' http: https:; base-uri 'none'; frame-ancestors 'none'",
+);
 
 /// Why a request is not answered as hoped.
 #[derive(Debug)]
@@ -51,6 +59,14 @@ pub(super) enum ApiError {
     BadHost,
     /// Too often.
     RateLimited(Limited, &'static str),
+    /// Judged suspicious: a person may confirm.
+    Quarantined(Box<Confirm>),
+    /// Judged malicious.
+    Malicious,
+    /// Blocked for legal reasons.
+    Legal,
+    /// It took too long.
+    TooSlow(&'static str),
     /// What is needed is away.
     Unavailable(&'static str),
     /// A use case of links failed.
@@ -85,6 +101,12 @@ impl ApiError {
             Self::BadHost => (StatusCode::BAD_REQUEST, "malformed_host"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request"),
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::Quarantined(_) => (StatusCode::FORBIDDEN, "quarantined"),
+            Self::Malicious => (StatusCode::FORBIDDEN, "blocked"),
+            Self::Legal => (StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "blocked"),
+            Self::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
+            Self::Link(LinkError::Blocked(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "url_blocked"),
+            Self::Link(LinkError::Forbidden(_)) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::Link(LinkError::Taken) => (StatusCode::CONFLICT, "code_taken"),
             Self::Link(LinkError::VersionMismatch) => {
                 (StatusCode::PRECONDITION_FAILED, "version_mismatch")
@@ -147,6 +169,16 @@ impl ApiError {
                 "Too many {what}: {} a minute are allowed. Try again in {} s.",
                 limited.limit, limited.retry_after
             ),
+            Self::Quarantined(_) => "This link may be dangerous. A person can confirm that they \
+                 want to go on."
+                .to_owned(),
+            Self::Malicious => "This link is blocked: it leads to something dangerous.".to_owned(),
+            Self::Legal => "This link is blocked for legal reasons.".to_owned(),
+            Self::TooSlow(why) | Self::Link(LinkError::Forbidden(why)) => (*why).to_owned(),
+            Self::Link(LinkError::Blocked(reasons)) => {
+                let reasons: Vec<&str> = reasons.iter().map(|one| one.detail.as_str()).collect();
+                format!("No link is made to this address: {}.", reasons.join("; "))
+            }
             Self::Link(LinkError::Taken) => "This code is taken; choose another one.".to_owned(),
             Self::Link(LinkError::VersionMismatch) => {
                 "The link was changed meanwhile; read it again and repeat the change.".to_owned()
@@ -164,7 +196,9 @@ impl ApiError {
 
     /// The complaints about single fields, if this is about fields.
     pub(super) fn errors(&self) -> &[FieldError] {
-        if let Self::Invalid(errors) | Self::Link(LinkError::Invalid(errors)) = self {
+        if let Self::Invalid(errors)
+        | Self::Link(LinkError::Invalid(errors) | LinkError::Blocked(errors)) = self
+        {
             errors
         } else {
             &[]
@@ -183,7 +217,14 @@ impl ApiError {
         self.log(id);
         let mut response = HttpResponse::build(status);
         let title = status.canonical_reason().unwrap_or("Error");
-        if html && let Ok(page) = state.pages.error(&self.page(status)) {
+        let page = html.then(|| {
+            if let Self::Quarantined(confirm) = self {
+                state.pages.confirm(confirm)
+            } else {
+                state.pages.error(&self.page(status))
+            }
+        });
+        if let Some(Ok(page)) = page {
             let mut response = response.content_type("text/html; charset=utf-8").body(page);
             self.tell(id, response.headers_mut());
             return response;
@@ -198,6 +239,10 @@ impl ApiError {
             && let Some(map) = problem.as_object_mut()
         {
             map.insert("errors".to_owned(), json!(errors));
+        }
+        if let (Self::Link(LinkError::Blocked(_)), Some(map)) = (self, problem.as_object_mut()) {
+            let reasons: Vec<&str> = errors.iter().map(|one| one.detail.as_str()).collect();
+            map.insert("reasons".to_owned(), json!(reasons));
         }
         let mut response = response.body(problem.to_string());
         let json = HeaderValue::from_static("application/problem+json");
@@ -222,6 +267,12 @@ impl ApiError {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         } else if let Self::Unauthenticated(_) = self {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        } else if matches!(self, Self::Quarantined(_) | Self::Malicious | Self::Legal) {
+            headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+            if let Self::Quarantined(_) = self {
+                // The answer to its form leads to another site, which browsers hold against it.
+                headers.insert(header::CONTENT_SECURITY_POLICY, CONFIRM_POLICY);
+            }
         } else if self.parts().0 == StatusCode::SERVICE_UNAVAILABLE {
             // Spread over 1 to 3 s, so that those who wait do not come back together.
             let seconds = 1 + id.bytes().map(u64::from).sum::<u64>() % 3;
@@ -231,6 +282,16 @@ impl ApiError {
 
     fn page(&self, status: StatusCode) -> ErrorPage {
         let (title, message, hint) = match status.as_u16() {
+            403 if matches!(self, Self::Malicious) => (
+                "This link is blocked",
+                "It leads to something dangerous, so nobody is sent there.",
+                "If you made this link and think that this is wrong, ask whoever runs this service.",
+            ),
+            451 => (
+                "This link is blocked",
+                "It is not available for legal reasons.",
+                "",
+            ),
             404 => (
                 "Nothing here",
                 "This short link does not exist, or does not work any more.",

@@ -2,10 +2,13 @@
 
 mod body;
 mod caller;
+mod classify;
 mod client;
+mod confirm;
 mod error;
 mod figures;
 mod front;
+mod labels;
 mod links;
 mod pages;
 mod probes;

@@ -21,6 +21,7 @@ use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::error::parameter;
 use crate::http::front::X_ROBOTS_TAG;
+use crate::http::labels;
 use crate::http::links;
 use crate::http::redirect;
 use crate::http::render::FieldError;
@@ -188,6 +189,7 @@ pub(super) async fn followable(
         Decision::Follow => Ok(()),
         Decision::NotFound => Err(redirect::missed(state, request, now)),
         Decision::Gone | Decision::Instead(_) => Err(redirect::gone(&entry)),
+        Decision::Confirm | Decision::Malicious | Decision::Legal => Err(redirect::held(&entry)),
     }
 }
 
@@ -212,6 +214,8 @@ pub(super) async fn preview(
             short_url: format!("{base}/{code}"),
             long_url: link.route.target.to_string(),
             host,
+            category: labels::category(&link),
+            safety: labels::safety(&link).to_owned(),
             title: link.title,
             created: day(&link.created_at.to_string()),
         }),
@@ -242,6 +246,7 @@ pub(super) async fn link(
         title: link.title.clone(),
         created: day(&link.created_at.to_string()),
         status: link.status_word(now).to_owned(),
+        category: labels::category(&link),
         totals: Totals::default(),
         uniques: 0,
         series: Vec::new(),

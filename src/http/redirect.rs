@@ -14,14 +14,17 @@ use actix_web::web;
 use crate::cache::near::NearEntry;
 use crate::domain::click::Trigger;
 use crate::domain::code::ShortCode;
+use crate::domain::label::Hold;
 use crate::domain::query;
 use crate::domain::route::Decision;
 use crate::domain::time::Timestamp;
 use crate::http::client::Client;
+use crate::http::confirm;
 use crate::http::error::ApiError;
 use crate::http::front;
 use crate::http::pages;
 use crate::http::qr;
+use crate::http::render::Confirm;
 use crate::http::state::AppState;
 use crate::http::visit;
 use crate::http::visit::Asked;
@@ -49,6 +52,12 @@ pub(super) async fn follow(
     let Some(path) = Path::of(request.path()) else {
         return Err(ApiError::NotFound);
     };
+    if let Path::Confirm(code) = &path {
+        if request.method() != Method::POST {
+            return Err(ApiError::Method("POST"));
+        }
+        return confirm::answer(&state.into_inner(), worker.0, &request, code).await;
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(ApiError::Method(METHODS));
     }
@@ -56,6 +65,7 @@ pub(super) async fn follow(
         Path::Code(code) => follow_code(&state.into_inner(), worker.0, &request, &code).await,
         Path::Preview(code) => pages::preview(&state, &request, &code).await,
         Path::Qr(code, format) => qr::answer(&state, &request, &code, format).await,
+        Path::Confirm(_) => Err(ApiError::Method("POST")),
     }
 }
 
@@ -64,6 +74,7 @@ enum Path {
     Code(ShortCode),
     Preview(ShortCode),
     Qr(ShortCode, qr::Format),
+    Confirm(ShortCode),
 }
 
 impl Path {
@@ -72,6 +83,9 @@ impl Path {
         if let Some((code, file)) = path.split_once("/qr.") {
             let format = qr::Format::of(file)?;
             return Some(Self::Qr(followable(code)?, format));
+        }
+        if let Some(code) = path.strip_suffix("/confirm") {
+            return Some(Self::Confirm(followable(code)?));
         }
         if let Some(code) = path.strip_suffix('+') {
             return Some(Self::Preview(followable(code)?));
@@ -156,11 +170,12 @@ async fn decide(
         Decision::Instead(url) => HeaderValue::from_str(url)
             .map(|location| instead(&entry, location))
             .map_err(|_error| gone(&entry)),
+        Decision::Confirm | Decision::Malicious | Decision::Legal => Err(held(&entry)),
     };
     (tier, answer)
 }
 
-async fn count_and_redirect(
+pub(super) async fn count_and_redirect(
     state: &Arc<AppState>,
     worker: usize,
     request: &HttpRequest,
@@ -240,6 +255,24 @@ pub(super) fn gone(entry: &NearEntry) -> ApiError {
     }
 }
 
+/// The refusal of a link that a verdict or the law keeps from being followed.
+pub(super) fn held(entry: &NearEntry) -> ApiError {
+    match entry.route().hold {
+        Hold::None | Hold::Quarantined => {
+            let long_url = entry.target().to_owned();
+            let host = url::Url::parse(&long_url).ok();
+            let host = host.and_then(|url| url.host_str().map(str::to_owned));
+            ApiError::Quarantined(Box::new(Confirm {
+                code: entry.code().to_owned(),
+                host: host.unwrap_or_default(),
+                long_url,
+            }))
+        }
+        Hold::Malicious => ApiError::Malicious,
+        Hold::Legal => ApiError::Legal,
+    }
+}
+
 /// 302 to where an expired link sends its visitors.
 fn instead(entry: &NearEntry, location: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::FOUND);
@@ -262,6 +295,7 @@ mod tests {
             None => "nothing".to_owned(),
             Some(Path::Code(code)) => format!("code {code}"),
             Some(Path::Preview(code)) => format!("preview {code}"),
+            Some(Path::Confirm(code)) => format!("confirm {code}"),
             Some(Path::Qr(code, format)) => format!("qr {code} {format:?}"),
         };
         assert_eq!(got, expected, "{path}");
@@ -274,6 +308,7 @@ mod tests {
         check("/a%62c", "code abc");
         check("/abc+", "preview abc");
         check("/abc%2B", "preview abc");
+        check("/abc/confirm", "confirm abc");
         check("/abc/qr.svg", "qr abc Svg");
         check("/abc/qr.png", "qr abc Png");
         for nothing in [

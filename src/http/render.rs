@@ -21,12 +21,13 @@ use self::chart::Chart;
 pub use self::chart::Point;
 use self::reference::Reference;
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("templates/base.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("home.html", include_str!("templates/home.html")),
     ("link.html", include_str!("templates/link.html")),
     ("preview.html", include_str!("templates/preview.html")),
+    ("confirm.html", include_str!("templates/confirm.html")),
     ("error.html", include_str!("templates/error.html")),
     ("docs.html", include_str!("templates/docs.html")),
 ];
@@ -108,6 +109,8 @@ pub struct LinkPage {
     pub created: String,
     /// `active`, or what else it is.
     pub status: String,
+    /// What it is about, once that is known.
+    pub category: Option<String>,
     /// Clicks by kind.
     pub totals: Totals,
     /// Unique visitors, a sum of days.
@@ -171,6 +174,21 @@ pub struct Preview {
     pub title: Option<String>,
     /// When the link was made, for people.
     pub created: String,
+    /// What it is about, once that is known.
+    pub category: Option<String>,
+    /// What is known of its risk, for people.
+    pub safety: String,
+}
+
+/// Where a suspicious link leads, and the way to go there all the same.
+#[derive(Debug, Clone, Serialize)]
+pub struct Confirm {
+    /// The short code.
+    pub code: String,
+    /// Where it leads.
+    pub long_url: String,
+    /// The host of `long_url`.
+    pub host: String,
 }
 
 /// Why there is nothing else to see.
@@ -247,6 +265,13 @@ impl Pages {
         self.tera.render("preview.html", &context)
     }
 
+    /// The page in front of a suspicious link.
+    pub fn confirm(&self, page: &Confirm) -> Result<String, tera::Error> {
+        let mut context = Context::from_serialize(page)?;
+        context.insert("around", &around_host(&page.long_url, &page.host));
+        self.tera.render("confirm.html", &context)
+    }
+
     /// The page of a failure.
     pub fn error(&self, page: &ErrorPage) -> Result<String, tera::Error> {
         self.tera
@@ -311,6 +336,7 @@ mod tests {
             long_url: format!("https://example.org/{text}"),
             title: Some(text.to_owned()),
             created: text.to_owned(),
+            category: Some(text.to_owned()),
             status: text.to_owned(),
             totals: Totals {
                 human: counts.iter().sum(),
@@ -331,6 +357,8 @@ mod tests {
 
     fn preview(text: &str) -> Preview {
         Preview {
+            category: Some(text.to_owned()),
+            safety: text.to_owned(),
             code: text.to_owned(),
             short_url: text.to_owned(),
             long_url: text.to_owned(),

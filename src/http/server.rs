@@ -22,6 +22,7 @@ use actix_web::web;
 use futures_util::future::Either;
 use futures_util::future::ready;
 
+use crate::http::classify;
 use crate::http::error::ApiError;
 use crate::http::front::Front;
 use crate::http::links;
@@ -103,6 +104,11 @@ fn routes(config: &mut web::ServiceConfig) {
                         )
                         .service(readable("/links/{code}/stats", stats::report))
                         .service(readable("/links/{code}/stats/{dimension}", stats::values))
+                        .service(
+                            web::resource("/classify")
+                                .route(web::post().to(classify::classify))
+                                .default_service(web::to(|| async { method("POST") })),
+                        )
                         .service(readable("/openapi.json", pages::openapi)),
                 )
                 .service(readable("/docs", pages::docs))

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
 
+use crate::classify::Classifier;
 use crate::events::queue::Queue;
 use crate::events::spool::Spool;
 use crate::http::render::Pages;
@@ -106,6 +107,8 @@ pub struct AppState {
     pub redirector: Arc<Redirector>,
     /// Links.
     pub links: Links,
+    /// Says what URLs are about.
+    pub classifier: Arc<Classifier>,
     /// Statistics.
     pub stats: Stats,
     /// API keys.

@@ -165,8 +165,15 @@ pub(super) fn finish(
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     }
     if is_page {
-        headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
-        headers.insert(header::REFERRER_POLICY, PAGE_REFERRER);
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, CSP),
+            (header::REFERRER_POLICY, PAGE_REFERRER),
+        ] {
+            // What an answer says for itself stays.
+            if !headers.contains_key(&name) {
+                headers.insert(name, value);
+            }
+        }
     }
     if state.health.is_draining() {
         let head = answer.response_mut().head_mut();
@@ -251,10 +258,12 @@ fn route_label(path: &str) -> &'static str {
         "/livez" => "/livez",
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",
+        "/api/v1/classify" => "/api/v1/classify",
         _ if path.starts_with("/api/") => "/api",
         _ if path.starts_with("/assets/") => "/assets/{name}",
         _ if path.starts_with("/links/") => "/links/{code}",
         _ if path.ends_with('+') => "/{code}+",
+        _ if path.ends_with("/confirm") => "/{code}/confirm",
         _ if path.ends_with("/qr.svg") || path.ends_with("/qr.png") => "/{code}/qr",
         _ => "/{code}",
     }

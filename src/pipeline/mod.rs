@@ -3,7 +3,10 @@
 pub mod consume;
 pub mod feed;
 pub mod heartbeat;
+pub mod label;
+pub mod label_consume;
 pub mod lease;
+pub mod link_ship;
 pub mod outlet;
 mod pace;
 pub mod rollup;

@@ -22,18 +22,32 @@ pub struct Migration {
 }
 
 /// The steps of a file-backed shard.
-pub const SQLITE: &[Migration] = &[Migration {
-    version: 1,
-    name: "init",
-    sql: include_str!("../../migrations/sqlite/0001_init.sql"),
-}];
+pub const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "init",
+        sql: include_str!("../../migrations/sqlite/0001_init.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "labels",
+        sql: include_str!("../../migrations/sqlite/0002_labels.sql"),
+    },
+];
 
 /// The steps of a server's shard.
-pub const POSTGRES: &[Migration] = &[Migration {
-    version: 1,
-    name: "init",
-    sql: include_str!("../../migrations/postgres/0001_init.sql"),
-}];
+pub const POSTGRES: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "init",
+        sql: include_str!("../../migrations/postgres/0001_init.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "labels",
+        sql: include_str!("../../migrations/postgres/0002_labels.sql"),
+    },
+];
 
 /// Applies what is pending to a file. Any number of processes may do so at once.
 ///

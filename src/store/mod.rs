@@ -5,6 +5,7 @@ mod cluster;
 mod data;
 pub mod error;
 mod founding;
+mod labels;
 mod member;
 pub mod migrate;
 mod ownership;

@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use crate::domain::click::Click;
 use crate::domain::code::ShortCode;
+use crate::domain::label::Category;
+use crate::domain::label::Label;
+use crate::domain::label::Verdict;
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::route::LinkState;
@@ -83,6 +86,8 @@ pub struct ListFilter {
     pub owner: Option<String>,
     /// Only links with this tag.
     pub tag: Option<String>,
+    /// Only links of this category.
+    pub category: Option<Category>,
     /// Only links in this state.
     pub status: Option<ListStatus>,
     /// Created at this time or later.
@@ -94,6 +99,12 @@ pub struct ListFilter {
 }
 
 impl ListFilter {
+    /// The category as the databases write it.
+    pub(super) fn category_number(&self) -> Option<i16> {
+        self.category
+            .and_then(|category| i16::try_from(category.number()).ok())
+    }
+
     /// The first time that is in, the first that is out, and the place that comes before all.
     ///
     /// Always numbers: with `IS NULL OR` the databases would not seek in their index, and the
@@ -116,6 +127,10 @@ pub enum ListStatus {
     Disabled,
     /// Past its `expires_at`.
     Expired,
+    /// Judged suspicious.
+    Quarantined,
+    /// Judged malicious, or blocked for legal reasons.
+    Blocked,
     /// A tombstone.
     Deleted,
 }
@@ -125,12 +140,70 @@ impl ListStatus {
     #[must_use]
     pub const fn parts(self) -> (i16, Option<bool>) {
         match self {
-            Self::Active => (LinkState::Active.number(), Some(false)),
+            Self::Active | Self::Quarantined | Self::Blocked => {
+                (LinkState::Active.number(), Some(false))
+            }
             Self::Disabled => (LinkState::Disabled.number(), None),
             Self::Expired => (LinkState::Active.number(), Some(true)),
             Self::Deleted => (LinkState::Deleted.number(), None),
         }
     }
+
+    /// What both databases must find true of the verdict in force, an operator's first.
+    pub(super) const fn held(self) -> &'static str {
+        match self {
+            Self::Active => "(NOT l.legal AND coalesce(l.risk_override, l.verdict) = 0)",
+            Self::Quarantined => "(NOT l.legal AND coalesce(l.risk_override, l.verdict) = 1)",
+            Self::Blocked => "(l.legal OR coalesce(l.risk_override, l.verdict) = 2)",
+            Self::Disabled | Self::Expired | Self::Deleted => "true",
+        }
+    }
+}
+
+/// What a labeller reads of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToLabel {
+    /// Whose label it will be.
+    pub code: ShortCode,
+    /// The version that was read: a label of an older one is worth nothing.
+    pub version: i64,
+    /// What it leads to.
+    pub target: String,
+    /// A name for people.
+    pub title: Option<String>,
+    /// The verdict of the labeller before.
+    pub verdict: Verdict,
+}
+
+/// A label to be written, if the link still has the version that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewLabel {
+    /// Whose.
+    pub code: ShortCode,
+    /// The version that was read.
+    pub version: i64,
+    /// What was said.
+    pub label: Label,
+}
+
+/// Who labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labeller<'name> {
+    /// The name of the rules or the model.
+    pub model: &'name str,
+    /// The higher, the better.
+    pub rank: i32,
+    /// Whether labels of a better one are overwritten too.
+    pub force: bool,
+}
+
+/// What writing labels did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelsWritten {
+    /// Links that carry the label now.
+    pub written: usize,
+    /// Those whose verdict changed by it, and their new version.
+    pub changed: Vec<Change>,
 }
 
 /// A page of one shard and the slots that it covers.
@@ -229,6 +302,24 @@ pub struct RolledUp {
     pub dead: u64,
     /// Rows written.
     pub rows: u64,
+}
+
+/// What a worker reads partitions for; each kind has leases and places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Clicks → counts.
+    Count,
+    /// Links → labels.
+    Label,
+}
+
+impl Job {
+    pub(super) const fn table(self) -> &'static str {
+        match self {
+            Self::Count => "progress",
+            Self::Label => "label_progress",
+        }
+    }
 }
 
 /// A partition's lease and position.

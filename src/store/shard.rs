@@ -31,13 +31,18 @@ use crate::store::rows::DataRow;
 use crate::store::rows::Freshness;
 use crate::store::rows::Gap;
 use crate::store::rows::Inserted;
+use crate::store::rows::Job;
+use crate::store::rows::Labeller;
+use crate::store::rows::LabelsWritten;
 use crate::store::rows::Lease;
 use crate::store::rows::LinkStats;
 use crate::store::rows::ListFilter;
+use crate::store::rows::NewLabel;
 use crate::store::rows::RollupBatch;
 use crate::store::rows::RollupOutcome;
 use crate::store::rows::ShardPage;
 use crate::store::rows::SlotOwner;
+use crate::store::rows::ToLabel;
 use crate::store::sqlite::SqliteShard;
 
 /// How long the feed keeps changes.
@@ -144,6 +149,19 @@ delegate! {
     fn count_links() -> i64;
     /// Links of each slot, tombstones included: a server's estimate, a file's count.
     fn slot_links() -> Vec<(Slot, i64)>;
+    /// Links whose labeller had a lower rank than `rank`, unlabelled ones first.
+    fn unlabelled(rank: i32, limit: usize) -> Vec<ToLabel>;
+    /// How many of them there are, counted up to `limit`.
+    fn label_backlog(rank: i32, limit: usize) -> i64;
+    /// What a labeller reads of these links; tombstones and strangers are left out.
+    fn to_label(codes: &[ShortCode]) -> Vec<ToLabel>;
+    /// The links behind `after` in the order of their codes, whoever labelled them.
+    fn to_label_after(after: &str, limit: usize) -> Vec<ToLabel>;
+    /// Writes labels where the version still is the one that was read and nobody of a higher rank
+    /// has spoken, unless `force`. Only a changed verdict raises the version and is told.
+    fn label(labels: &[NewLabel], labeller: Labeller<'_>) -> LabelsWritten;
+    /// Moves a label worker's place in a partition, under its lease; `false`: it is lost.
+    fn label_offset(slot: Slot, epoch: i64, next: i64) -> bool;
     /// A number that changes with every new row of the feed, where asking is cheap.
     fn feed_head() -> Option<i64>;
     /// The changes of the last `micros` microseconds.
@@ -159,13 +177,13 @@ delegate! {
     /// Takes a worker off the list.
     fn forget_worker(worker: &str) -> ();
     /// The leases of this shard's partitions.
-    fn leases() -> Vec<Lease>;
+    fn leases(job: Job) -> Vec<Lease>;
     /// Takes a free partition; `None` if somebody holds it.
-    fn take_lease(slot: Slot, worker: &str) -> Option<Lease>;
+    fn take_lease(job: Job, slot: Slot, worker: &str) -> Option<Lease>;
     /// Prolongs leases without changing their epoch; answers which are still held.
-    fn renew_leases(worker: &str, held: &[(Slot, i64)]) -> Vec<Slot>;
+    fn renew_leases(job: Job, worker: &str, held: &[(Slot, i64)]) -> Vec<Slot>;
     /// Gives leases back.
-    fn release_leases(worker: &str, held: &[(Slot, i64)]) -> ();
+    fn release_leases(job: Job, worker: &str, held: &[(Slot, i64)]) -> ();
     /// Notes that the reader of these partitions stands at their end.
     fn caught_up(slots: &[Slot]) -> ();
     /// Stops a partition for everybody until an operator clears it; `None` clears.

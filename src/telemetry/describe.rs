@@ -226,6 +226,44 @@ pub(super) const ROLLUP_STOPPED: Metric = gauge(
     "urlshort_rollup_stopped_slots",
     "Slots that nobody counts until an operator decides.",
 );
+pub(super) const CLASSIFIED: Metric = counter(
+    "urlshort_classify_links_total",
+    "Links that were given a label, by category and by who decided.",
+);
+pub(super) const CLASSIFY_ERRORS: Metric = counter(
+    "urlshort_classify_errors_total",
+    "Failures of labelling, by what failed.",
+);
+pub(super) const CLASSIFY_DURATION: Metric = histogram(
+    "urlshort_classify_batch_duration_seconds",
+    "Time from a batch of links to its labels, without the write.",
+);
+pub(super) const CLASSIFY_BATCH: Metric =
+    histogram("urlshort_classify_batch_links", "Links in a batch.");
+pub(super) const CLASSIFY_BACKLOG: Metric = gauge(
+    "urlshort_classify_backlog_links",
+    "Links without a label or with one of an older labeller, counted up to 100,000, by shard.",
+);
+pub(super) const CLASSIFY_VERDICTS: Metric = counter(
+    "urlshort_classify_verdicts_total",
+    "Verdicts written, by verdict.",
+);
+pub(super) const CLASSIFY_MODEL: Metric = gauge(
+    "urlshort_classify_model_loaded",
+    "1 where a model answers, 0 where the rules do alone.",
+);
+pub(super) const BLOCKLIST_ENTRIES: Metric = gauge(
+    "urlshort_blocklist_entries",
+    "Hosts, suffixes and networks on the block lists in force.",
+);
+pub(super) const LINKS_BLOCKED: Metric = counter(
+    "urlshort_links_blocked_total",
+    "Links that were refused because their target is certainly dangerous.",
+);
+pub(super) const LINK_EVENTS: Metric = counter(
+    "urlshort_link_events_total",
+    "Events of links for the bus, by outcome: sent, dropped or failed.",
+);
 pub(super) const BUILD_INFO: Metric = gauge(
     "urlshort_build_info",
     "Always 1; the labels tell the build.",
@@ -270,6 +308,16 @@ const ALL: &[Metric] = &[
     ROLLUP_ROWS,
     ROLLUP_LAG,
     ROLLUP_LEASES,
+    CLASSIFIED,
+    CLASSIFY_ERRORS,
+    CLASSIFY_DURATION,
+    CLASSIFY_BATCH,
+    CLASSIFY_BACKLOG,
+    CLASSIFY_VERDICTS,
+    CLASSIFY_MODEL,
+    BLOCKLIST_ENTRIES,
+    LINKS_BLOCKED,
+    LINK_EVENTS,
     BUILD_INFO,
     CACHE_LIMIT,
     CACHE_EVICTIONS,
@@ -317,7 +365,10 @@ mod tests {
             let counts = matches!(kind, Kind::Counter);
             assert_eq!(name.ends_with("_total"), counts, "{name}");
             let distribution = matches!(kind, Kind::Histogram);
-            assert!(!distribution || name.ends_with("_seconds"), "{name}");
+            assert!(
+                !distribution || name.ends_with("_seconds") || name.ends_with("_links"),
+                "{name}"
+            );
         }
         assert_eq!(
             ALL.iter()

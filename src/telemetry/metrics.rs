@@ -294,3 +294,49 @@ pub fn leases(ordinal: usize, held: usize, stopped: usize) {
     gauge!(ROLLUP_LEASES.name, "shard" => ordinal.to_string()).set(held as f64);
     gauge!(ROLLUP_STOPPED.name, "shard" => ordinal.to_string()).set(stopped as f64);
 }
+
+/// A link labelled; `decided` says by whom.
+pub fn classified(category: &'static str, decided: &'static str) {
+    counter!(CLASSIFIED.name, "category" => category, "decided" => decided).increment(1);
+}
+
+/// Labelling failed; `what` is `model`, `link`, `event`, `store`, `bus` or `fetch`.
+pub fn classify_errors(what: &'static str, n: u64) {
+    counter!(CLASSIFY_ERRORS.name, "what" => what).increment(n);
+}
+
+/// A batch of links that got its labels.
+pub fn classify_batch(elapsed: Duration, links: usize) {
+    histogram!(CLASSIFY_DURATION.name).record(elapsed);
+    histogram!(CLASSIFY_BATCH.name).record(links as f64);
+}
+
+/// Links of a shard that wait for a label.
+pub fn classify_backlog(ordinal: usize, links: i64) {
+    gauge!(CLASSIFY_BACKLOG.name, "shard" => ordinal.to_string()).set(links as f64);
+}
+
+/// A verdict written.
+pub fn classify_verdict(verdict: &'static str) {
+    counter!(CLASSIFY_VERDICTS.name, "verdict" => verdict).increment(1);
+}
+
+/// Whether a model answers.
+pub fn classifier_model(loaded: bool) {
+    gauge!(CLASSIFY_MODEL.name).set(f64::from(u8::from(loaded)));
+}
+
+/// Entries of the block lists in force.
+pub fn blocklist_entries(n: usize) {
+    gauge!(BLOCKLIST_ENTRIES.name).set(n as f64);
+}
+
+/// A link refused because its target is certainly dangerous.
+pub fn links_blocked() {
+    counter!(LINKS_BLOCKED.name).increment(1);
+}
+
+/// Events of links for the bus; `outcome` is `sent`, `dropped` or `failed`.
+pub fn link_events(outcome: &'static str, n: u64) {
+    counter!(LINK_EVENTS.name, "outcome" => outcome).increment(n);
+}

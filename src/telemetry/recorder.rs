@@ -43,6 +43,9 @@ static INSTALLED: OnceLock<Metrics> = OnceLock::new();
 
 pub(super) static HANDLES: OnceLock<Handles> = OnceLock::new();
 
+/// Bounds for the sizes of batches.
+const BATCHES: [f64; 8] = [1.0, 4.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
 /// From a fast query to a deadline.
 const DURATIONS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -65,6 +68,9 @@ pub fn install() -> Metrics {
 fn first_install() -> Metrics {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATIONS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Full(CLASSIFY_BATCH.name.to_owned()), &BATCHES)
+        })
         .and_then(|builder| {
             builder.set_buckets_for_metric(Matcher::Full(CLICK_DELAY.name.to_owned()), &DELAYS)
         })

@@ -2,6 +2,7 @@
 
 use urlshort::domain::link::LinkFields;
 use urlshort::slots::Slot;
+use urlshort::store::rows::Job;
 use urlshort::store::rows::OffsetMove;
 use urlshort::store::rows::RollupBatch;
 use uuid::Uuid;
@@ -75,7 +76,11 @@ async fn a_demoted_slot_refuses_every_write() {
         let producer = Uuid::now_v7();
         store.count(&clicks(producer, &link.code, 1, 2)).await;
         let slot = Slot::new(3).unwrap();
-        shard.take_lease(slot, "w").await.unwrap().unwrap();
+        shard
+            .take_lease(Job::Count, slot, "w")
+            .await
+            .unwrap()
+            .unwrap();
         shard.demote(slot).await.unwrap();
         let fields = LinkFields::of(&link);
         check_not_owner("insert", shard.insert(&plain(&link.code), true).await);

@@ -2,6 +2,7 @@
 
 use tokio::task::JoinSet;
 use urlshort::slots::Slot;
+use urlshort::store::rows::Job;
 use urlshort::store::rows::Lease;
 
 use crate::support::Store;
@@ -13,7 +14,7 @@ fn slot(number: u8) -> Slot {
 }
 
 async fn lease(store: &Store, number: u8) -> Lease {
-    let leases = store.shard.leases().await.unwrap();
+    let leases = store.shard.leases(Job::Count).await.unwrap();
     let found = leases.into_iter().find(|lease| lease.slot == slot(number));
     found.unwrap()
 }
@@ -28,16 +29,30 @@ async fn run_out(store: &Store) {
 async fn a_free_partition_is_taken_and_a_held_one_is_not() {
     on_half(async |store| {
         let shard = &store.shard;
-        assert_eq!(shard.leases().await.unwrap().len(), 32);
+        assert_eq!(shard.leases(Job::Count).await.unwrap().len(), 32);
         let free = lease(store, 3).await;
         assert_eq!((free.holder, free.epoch, free.next_offset), (None, 0, 0));
-        let taken = shard.take_lease(slot(3), "one").await.unwrap().unwrap();
+        let taken = shard
+            .take_lease(Job::Count, slot(3), "one")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((taken.holder.as_deref(), taken.epoch), (Some("one"), 1));
-        assert_eq!(shard.take_lease(slot(3), "two").await.unwrap(), None);
+        assert_eq!(
+            shard.take_lease(Job::Count, slot(3), "two").await.unwrap(),
+            None
+        );
         assert_eq!(lease(store, 3).await, taken);
-        assert_eq!(shard.take_lease(slot(40), "one").await.unwrap(), None);
+        assert_eq!(
+            shard.take_lease(Job::Count, slot(40), "one").await.unwrap(),
+            None
+        );
         // Its holder may take it again, as after a restart; what it read before is fenced off.
-        let again = shard.take_lease(slot(3), "one").await.unwrap().unwrap();
+        let again = shard
+            .take_lease(Job::Count, slot(3), "one")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(again.epoch, 2);
     })
     .await;
@@ -50,7 +65,12 @@ async fn of_many_workers_one_takes_the_partition() {
         for n in 0..6 {
             let shard = store.shard.clone();
             let worker = format!("w{n}");
-            racing.spawn(async move { shard.take_lease(slot(3), &worker).await.unwrap() });
+            racing.spawn(async move {
+                shard
+                    .take_lease(Job::Count, slot(3), &worker)
+                    .await
+                    .unwrap()
+            });
         }
         let taken: Vec<Lease> = racing.join_all().await.into_iter().flatten().collect();
         assert_eq!(taken.len(), 1);
@@ -63,31 +83,55 @@ async fn of_many_workers_one_takes_the_partition() {
 async fn a_renewal_keeps_the_epoch_and_a_taking_raises_it() {
     on_each(async |store| {
         let shard = &store.shard;
-        let held = shard.take_lease(slot(3), "one").await.unwrap().unwrap();
+        let held = shard
+            .take_lease(Job::Count, slot(3), "one")
+            .await
+            .unwrap()
+            .unwrap();
         let mine = [(slot(3), held.epoch), (slot(4), 0)];
         run_out(store).await;
         assert_eq!(lease(store, 3).await.holder, None, "it has run out");
         // Nobody else wanted it: still held.
-        assert_eq!(shard.renew_leases("one", &mine).await.unwrap(), [slot(3)]);
+        assert_eq!(
+            shard.renew_leases(Job::Count, "one", &mine).await.unwrap(),
+            [slot(3)]
+        );
         assert_eq!(lease(store, 3).await, held);
         run_out(store).await;
-        let taken = shard.take_lease(slot(3), "two").await.unwrap().unwrap();
+        let taken = shard
+            .take_lease(Job::Count, slot(3), "two")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(taken.epoch, held.epoch + 1);
-        assert_eq!(shard.renew_leases("one", &mine).await.unwrap(), []);
-        shard.release_leases("one", &mine).await.unwrap();
+        assert_eq!(
+            shard.renew_leases(Job::Count, "one", &mine).await.unwrap(),
+            []
+        );
+        shard
+            .release_leases(Job::Count, "one", &mine)
+            .await
+            .unwrap();
         assert_eq!(
             lease(store, 3).await,
             taken,
             "only its holder gives it back"
         );
         shard
-            .release_leases("two", &[(slot(3), taken.epoch)])
+            .release_leases(Job::Count, "two", &[(slot(3), taken.epoch)])
             .await
             .unwrap();
         assert_eq!(lease(store, 3).await.holder, None);
-        let third = shard.take_lease(slot(3), "three").await.unwrap().unwrap();
+        let third = shard
+            .take_lease(Job::Count, slot(3), "three")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(third.epoch, taken.epoch + 1);
-        assert_eq!(shard.renew_leases("three", &[]).await.unwrap(), []);
+        assert_eq!(
+            shard.renew_leases(Job::Count, "three", &[]).await.unwrap(),
+            []
+        );
     })
     .await;
 }
@@ -99,20 +143,26 @@ async fn a_slot_that_is_gone_does_not_cost_the_other_leases() {
         let mut mine = Vec::new();
         for number in [3, 4] {
             let taken = shard
-                .take_lease(slot(number), "one")
+                .take_lease(Job::Count, slot(number), "one")
                 .await
                 .unwrap()
                 .unwrap();
             mine.push((slot(number), taken.epoch));
         }
         shard.demote(slot(4)).await.unwrap();
-        assert_eq!(shard.renew_leases("one", &mine).await.unwrap(), [slot(3)]);
+        assert_eq!(
+            shard.renew_leases(Job::Count, "one", &mine).await.unwrap(),
+            [slot(3)]
+        );
         shard.caught_up(&[slot(3), slot(4)]).await.unwrap();
         let fresh = shard.freshness(slot(3)).await.unwrap();
         assert!(fresh.caught_up_at.is_some());
-        shard.release_leases("one", &mine).await.unwrap();
+        shard
+            .release_leases(Job::Count, "one", &mine)
+            .await
+            .unwrap();
         assert_eq!(lease(store, 3).await.holder, None);
-        assert_eq!(shard.leases().await.unwrap().len(), 63);
+        assert_eq!(shard.leases(Job::Count).await.unwrap().len(), 63);
     })
     .await;
 }
@@ -127,7 +177,11 @@ async fn a_stopped_partition_says_why_until_it_is_cleared() {
             .unwrap();
         assert_eq!(lease(store, 3).await.stopped.as_deref(), Some("recreated"));
         assert_eq!(lease(store, 4).await.stopped, None);
-        let taken = shard.take_lease(slot(3), "one").await.unwrap().unwrap();
+        let taken = shard
+            .take_lease(Job::Count, slot(3), "one")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(taken.stopped.as_deref(), Some("recreated"));
         shard.stop_partition(slot(3), None).await.unwrap();
         assert_eq!(lease(store, 3).await.stopped, None);

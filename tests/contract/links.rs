@@ -38,6 +38,8 @@ fn full() -> NewLink {
             query_forward: QueryForward::Override,
             hide_referrer: true,
             indexable: true,
+            risk_override: None,
+            legal: false,
         },
     }
 }

@@ -12,6 +12,7 @@
 mod cluster;
 mod feed;
 mod guard;
+mod labels;
 mod leases;
 mod links;
 mod lists;

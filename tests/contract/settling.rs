@@ -7,6 +7,7 @@ use urlshort::domain::click::Click;
 use urlshort::slots::Slot;
 use urlshort::store::rows::Beat;
 use urlshort::store::rows::DeadEvent;
+use urlshort::store::rows::Job;
 use urlshort::store::rows::OffsetMove;
 use urlshort::store::rows::RolledUp;
 use urlshort::store::rows::RollupBatch;
@@ -240,7 +241,11 @@ async fn an_offset_moves_once_and_with_the_clicks_it_stands_for() {
         let shard = &store.shard;
         let link = store.insert_in(3).await.code;
         let slot = Slot::new(3).unwrap();
-        let lease = shard.take_lease(slot, "one").await.unwrap().unwrap();
+        let lease = shard
+            .take_lease(Job::Count, slot, "one")
+            .await
+            .unwrap()
+            .unwrap();
         let producer = Uuid::now_v7();
         let batch = |from: i64, to: i64, epoch: i64| {
             let seqs = (from.cast_unsigned() + 1)..=to.cast_unsigned();
@@ -281,7 +286,7 @@ async fn an_offset_moves_once_and_with_the_clicks_it_stands_for() {
             assert_eq!(rows, 1, "{table}");
         }
         assert_eq!(store.number("SELECT last_seq FROM producer_seq").await, 10);
-        let leases = shard.leases().await.unwrap();
+        let leases = shard.leases(Job::Count).await.unwrap();
         let stands = leases.into_iter().find(|lease| lease.slot == slot).unwrap();
         assert_eq!((stands.next_offset, stands.epoch), (10, lease.epoch));
         assert_eq!(stands.last, Some((producer, 10)));
@@ -292,7 +297,7 @@ async fn an_offset_moves_once_and_with_the_clicks_it_stands_for() {
             offset.last = None;
         }
         assert!(matches!(roll(skip).await, RollupOutcome::Done(_)));
-        let leases = shard.leases().await.unwrap();
+        let leases = shard.leases(Job::Count).await.unwrap();
         let stands = leases.into_iter().find(|lease| lease.slot == slot).unwrap();
         assert_eq!(stands.next_offset, 12);
         assert_eq!(stands.last, Some((producer, 10)));
@@ -305,7 +310,12 @@ async fn of_two_readers_of_a_partition_one_counts() {
     on_each(async |store| {
         let link = store.insert_in(3).await.code;
         let slot = Slot::new(3).unwrap();
-        let lease = store.shard.take_lease(slot, "one").await.unwrap().unwrap();
+        let lease = store
+            .shard
+            .take_lease(Job::Count, slot, "one")
+            .await
+            .unwrap()
+            .unwrap();
         let producer = Uuid::now_v7();
         let batch = Arc::new(RollupBatch {
             clicks: clicks(producer, &link, 1, 20),

@@ -38,7 +38,7 @@ pub(crate) enum Shape {
     Embedded,
     /// Three files.
     Files,
-    /// Three database servers, Redis, Kafka and an `analytics` process.
+    /// Three database servers, Redis, Kafka, an `analytics` and a `classify` process.
     Distributed,
 }
 
@@ -135,6 +135,7 @@ impl TestApp {
         (app.address, app.admin) = (after("listens on"), after("metrics"));
         if shape == Shape::Distributed {
             app.spawn("analytics", "counts clicks");
+            app.spawn("classify", "labels links");
         }
         app
     }
@@ -242,7 +243,7 @@ impl Drop for TestApp {
             drop(process.kill());
             drop(process.wait());
         }
-        let log = self.log("serve") + &self.log("analytics");
+        let log = self.log("serve") + &self.log("analytics") + &self.log("classify");
         drop(fs::remove_dir_all(&self.folder));
         if !thread::panicking() {
             assert!(!log.contains("panicked at"), "a panic: {log}");

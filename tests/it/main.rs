@@ -26,4 +26,5 @@ mod refusals;
 mod servers;
 mod statistics;
 mod targets;
+mod verdicts;
 mod wire;

@@ -63,6 +63,10 @@ impl Servers {
             ("URLSHORT__CACHE__REDIS_URL".to_owned(), self.redis.clone()),
             ("KAFKA_BOOTSTRAP_SERVERS".to_owned(), self.kafka.clone()),
             ("URLSHORT__EVENTS__TOPIC".to_owned(), self.topic.clone()),
+            (
+                "URLSHORT__CLASSIFY__TOPIC".to_owned(),
+                format!("{}.links", self.topic),
+            ),
         ];
         for (shard, admin) in self.admins.iter().enumerate() {
             let (server, _) = admin.rsplit_once('/').unwrap();

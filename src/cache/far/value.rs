@@ -11,7 +11,7 @@ use crate::domain::route::Route;
 
 /// The layout of the payload; another one is a miss. Raise it with every change of [`FarEntry`] or
 /// of [`Route`].
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 
 /// The length of the version in front.
 const DIGITS: usize = 16;
@@ -105,6 +105,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::label::Hold;
     use crate::domain::query::QueryForward;
     use crate::domain::route::LinkState;
     use crate::domain::route::RedirectStatus;
@@ -135,6 +136,7 @@ mod tests {
                 query_forward: QueryForward::Off,
                 hide_referrer: true,
                 indexable: false,
+                hold: Hold::Quarantined,
             }),
         }
     }
@@ -163,9 +165,9 @@ mod tests {
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(
             hex,
-            "303030303030303030303030303030370280809296a896a206808c9fb4aa96a2068080cdf3ab9b\
+            "303030303030303030303030303030370380809296a896a206808c9fb4aa96a2068080cdf3ab9b\
              a206d206010e001768747470733a2f2f6578616d706c652e636f6d2f613f62b30201000101011868\
-             747470733a2f2f6578616d706c652e636f6d2f676f6e65020100"
+             747470733a2f2f6578616d706c652e636f6d2f676f6e6502010001"
         );
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
+use crate::domain::label::Category;
 use crate::domain::time::Timestamp;
 use crate::http::caller::caller_with;
 use crate::http::client::Client;
@@ -93,16 +94,27 @@ fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
                     "active" => ListStatus::Active,
                     "disabled" => ListStatus::Disabled,
                     "expired" => ListStatus::Expired,
+                    "quarantined" => ListStatus::Quarantined,
+                    "blocked" => ListStatus::Blocked,
                     "deleted" => ListStatus::Deleted,
                     _ => {
-                        let problem = "must be active, disabled, expired or deleted";
+                        let problem =
+                            "must be active, disabled, expired, quarantined, blocked or deleted";
                         return Err(parameter("status", "invalid_choice", problem));
                     }
                 });
             }
             "created_after" => filter.created_after = Some(time("created_after", &value)?),
             "created_before" => filter.created_before = Some(time("created_before", &value)?),
-            "q" | "category" => {
+            "category" => match value.parse() {
+                Ok(category) => filter.category = Some(category),
+                Err(_) => {
+                    let words = Category::ALL.map(Category::word).join(", ");
+                    let problem = format!("must be one of {words}");
+                    return Err(parameter("category", "invalid_choice", &problem));
+                }
+            },
+            "q" => {
                 return Err(parameter(
                     &name,
                     "not_implemented",

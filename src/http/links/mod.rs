@@ -221,19 +221,42 @@ fn short_url(base: &str, link: &Link) -> String {
     format!("{base}/{}", link.code)
 }
 
+/// The verdict in force with what led to it; null before the first one.
+fn risk_json(link: &Link) -> Option<Value> {
+    let labelled = link.labelled.as_ref();
+    if labelled.is_none() && link.risk_override.is_none() {
+        return None;
+    }
+    let risk = labelled.map(|labelled| &labelled.label.risk);
+    let verdict = link.risk_override.or(risk.map(|risk| risk.verdict));
+    Some(json!({
+        "score": risk.map(|risk| rounded(risk.score)), "verdict": verdict,
+        "reasons": risk.map_or(&[] as &[String], |risk| &risk.reasons),
+        "model": labelled.map(|labelled| &labelled.model),
+        "scored_at": labelled.map(|labelled| labelled.at),
+        "override": link.risk_override,
+    }))
+}
+
+/// A share with three digits: more would pretend to know more.
+pub(super) fn rounded(share: f32) -> f64 {
+    (f64::from(share) * 1_000.0).round() / 1_000.0
+}
+
 /// The link object of the contract. What is not implemented yet has its neutral value.
 fn link_json(link: &Link, base: &str, now: Timestamp, as_of: Timestamp) -> Value {
     let route = &link.route;
     json!({
         "code": link.code.as_str(), "short_url": short_url(base, link), "long_url": route.target,
         "title": link.title, "notes": link.notes, "tags": link.tags,
-        "status": link.status_word(now), "block_reason": null,
+        "status": link.status_word(now), "block_reason": route.hold.block_reason(),
         "redirect_status": route.status.code(),
         "valid_from": route.valid_from().map(Timestamp::from_micros),
         "expires_at": route.expires_at().map(Timestamp::from_micros),
         "max_visits": null, "expired_url": route.expired_url(), "has_password": false,
         "query_forward": route.query_forward, "hide_referrer": route.hide_referrer,
-        "indexable": route.indexable, "category": null, "risk": null,
+        "indexable": route.indexable, "category": link.labelled.as_ref().map(|labelled| labelled.label.category),
+        "risk": risk_json(link),
         "clicks": {
             "total": link.clicks.total(), "human": link.clicks.human, "bot": link.clicks.bot,
             "preview": link.clicks.preview, "as_of": as_of,

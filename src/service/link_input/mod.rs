@@ -9,6 +9,7 @@ mod reader;
 use serde_json::Value;
 
 use crate::domain::code::ShortCode;
+use crate::domain::label::Verdict;
 use crate::domain::link::LinkFields;
 use crate::domain::query::QueryForward;
 use crate::domain::target::TargetPolicy;
@@ -23,17 +24,11 @@ const MIN_CODE_LENGTH: u64 = 4;
 const MAX_CODE_LENGTH: u64 = 32;
 
 /// Fields of the contract that this release does not implement.
-const NOT_YET: [&str; 7] = [
-    "max_visits",
-    "password",
-    "risk_override",
+const NOT_YET: [&str; 3] = ["max_visits", "password", "has_password"];
+/// Fields of an answer that nobody can set.
+const READ_ONLY: [&str; 8] = [
     "category",
     "risk",
-    "block_reason",
-    "has_password",
-];
-/// Fields of an answer that nobody can set.
-const READ_ONLY: [&str; 6] = [
     "short_url",
     "clicks",
     "created_at",
@@ -41,6 +36,9 @@ const READ_ONLY: [&str; 6] = [
     "version",
     "owner",
 ];
+
+/// Fields that a link gets only later.
+const ON_CHANGE: [&str; 2] = ["risk_override", "block_reason"];
 
 /// One complaint about one field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -138,6 +136,7 @@ pub fn patch(
         reader.complain("/code", "immutable", "cannot be changed; make another link");
     }
     reader.fields(&mut fields);
+    reader.verdicts(&mut fields);
     reader.finish()?;
     Ok(fields)
 }
@@ -250,6 +249,19 @@ impl Reader<'_> {
         }
     }
 
+    /// What an operator says over the classifier; null gives the word back to it.
+    fn verdicts(&mut self, fields: &mut LinkFields) {
+        let verdicts = [Verdict::Clean, Verdict::Suspicious, Verdict::Malicious];
+        let verdicts = verdicts.map(|verdict| (verdict.word(), verdict));
+        if let Some(verdict) = self.choice("risk_override", &verdicts) {
+            fields.risk_override = verdict;
+        }
+        // "malicious" follows from a verdict: it is set by risk_override.
+        if let Some(legal) = self.choice("block_reason", &[("legal", true)]) {
+            fields.legal = legal.unwrap_or(false);
+        }
+    }
+
     /// Complains about what nobody asked for.
     fn finish(mut self) -> Result<(), Vec<FieldError>> {
         for name in self.map.keys() {
@@ -260,6 +272,11 @@ impl Reader<'_> {
                 ("not_implemented", "is not implemented yet; leave it out")
             } else if READ_ONLY.contains(&name.as_str()) {
                 ("read_only", "cannot be set; leave it out")
+            } else if ON_CHANGE.contains(&name.as_str()) {
+                (
+                    "read_only",
+                    "is set by a PATCH of the link, not at its creation",
+                )
             } else {
                 ("unknown_field", "is no field of a link; is it misspelt?")
             };

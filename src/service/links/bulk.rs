@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::link::NewLink;
+use crate::events::links::LinkEventKind;
 use crate::service::keys::Caller;
 use crate::service::link_input;
 use crate::service::link_input::NewLinkInput;
@@ -51,7 +52,11 @@ impl Links {
         let mut codes = std::collections::HashSet::new();
         for (index, input) in inputs.into_iter().enumerate() {
             results.push(None);
-            let outcome = match input {
+            let checked = input.and_then(|input| {
+                self.refuse_danger(&input.fields)?;
+                Ok(input)
+            });
+            let outcome = match checked {
                 Err(error) => Some(Err(error)),
                 Ok(input) if input.reuse_existing => Some(self.make(input, owner).await),
                 Ok(input) => {
@@ -145,6 +150,7 @@ impl Links {
         match inserted {
             Inserted::New(link) => {
                 telemetry::links_created(1);
+                self.events.tell(LinkEventKind::Created, &link);
                 if input.announce {
                     self.redirector.publish(&new.code, &link.route).await;
                 }

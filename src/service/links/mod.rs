@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::classify::Classifier;
 use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
+use crate::domain::key::Scope;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
 use crate::domain::link::NewLink;
 use crate::domain::route::LinkState;
 use crate::domain::target::TargetPolicy;
+use crate::events::links::LinkEventKind;
+use crate::events::links::LinkEvents;
 use crate::service::keys::Caller;
 use crate::service::link_input;
 use crate::service::link_input::FieldError;
@@ -31,6 +35,8 @@ use crate::telemetry;
 
 /// Draws of a random code before it gets one character longer.
 const TRIES: usize = 5;
+/// Who may say what the classifier is not to say.
+const OPERATORS_ONLY: &str = "risk_override and block_reason need the scope keys:admin.";
 /// Codes that are drawn in search of a shard that is up.
 const SEARCH: usize = 64;
 
@@ -40,6 +46,8 @@ pub struct Links {
     store: Arc<Store>,
     redirector: Arc<Redirector>,
     policy: TargetPolicy,
+    classifier: Arc<Classifier>,
+    events: Arc<LinkEvents>,
 }
 
 /// Why a request about a link cannot be served.
@@ -60,6 +68,12 @@ pub enum LinkError {
     /// `If-Match` named another version.
     #[error("the link has another version")]
     VersionMismatch,
+    /// Its target is certainly dangerous.
+    #[error("the target is blocked")]
+    Blocked(Vec<FieldError>),
+    /// The caller's key may not change this.
+    #[error("the key lacks a scope")]
+    Forbidden(&'static str),
     /// Its shard is away.
     #[error("the link's shard is unavailable")]
     Unavailable(#[source] StoreError),
@@ -90,11 +104,19 @@ impl From<StoreError> for LinkError {
 impl Links {
     /// The use cases over `store`; changes are told to the caches of `redirector`.
     #[must_use]
-    pub const fn new(store: Arc<Store>, redirector: Arc<Redirector>, policy: TargetPolicy) -> Self {
+    pub const fn new(
+        store: Arc<Store>,
+        redirector: Arc<Redirector>,
+        policy: TargetPolicy,
+        classifier: Arc<Classifier>,
+        events: Arc<LinkEvents>,
+    ) -> Self {
         Self {
             store,
             redirector,
             policy,
+            classifier,
+            events,
         }
     }
 
@@ -131,6 +153,7 @@ impl Links {
         input: NewLinkInput,
         owner: Option<&str>,
     ) -> Result<Created, LinkError> {
+        self.refuse_danger(&input.fields)?;
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
             (None, true) => self.make_or_reuse(&input.fields, owner).await?,
@@ -138,6 +161,7 @@ impl Links {
         };
         if !created.reused {
             telemetry::links_created(1);
+            self.events.tell(LinkEventKind::Created, &created.link);
         }
         Ok(created)
     }
@@ -192,6 +216,31 @@ impl Links {
             }
         }
         Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
+    }
+
+    /// Refuses targets that are certainly dangerous: rules alone, in microseconds.
+    pub(super) fn refuse_danger(&self, fields: &LinkFields) -> Result<(), LinkError> {
+        let urls = [
+            ("/long_url", Some(&fields.target)),
+            ("/expired_url", fields.expired_url.as_ref()),
+        ];
+        let mut complaints = Vec::new();
+        for (pointer, url) in urls {
+            let Some(url) = url else { continue };
+            let found = self.classifier.assess(url);
+            if found.certain {
+                complaints.extend(found.risk.reasons.into_iter().map(|detail| FieldError {
+                    pointer: pointer.to_owned(),
+                    code: "url_blocked",
+                    detail,
+                }));
+            }
+        }
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        telemetry::links_blocked();
+        Err(LinkError::Blocked(complaints))
     }
 
     /// A random code, on a shard that is up if there is one.
@@ -256,11 +305,22 @@ impl Links {
             if fields == before {
                 return Ok(link); // nothing changes, so nobody needs to hear of it
             }
+            let overruled = |fields: &LinkFields| (fields.risk_override, fields.legal);
+            if overruled(&fields) != overruled(&before) && !caller.may(Scope::KeysAdmin) {
+                return Err(LinkError::Forbidden(OPERATORS_ONLY));
+            }
+            let leads = |fields: &LinkFields| (fields.target.clone(), fields.expired_url.clone());
+            if leads(&fields) != leads(&before) {
+                self.refuse_danger(&fields)?;
+            }
             if let Changed::Done(link) =
                 self.store.update(code, link.route.version, &fields).await?
             {
                 telemetry::links_changed(1);
                 self.redirector.publish(code, &link.route).await;
+                if (&fields.target, &fields.title) != (&before.target, &before.title) {
+                    self.events.tell(LinkEventKind::TargetChanged, &link);
+                }
                 return Ok(*link);
             }
         }
@@ -289,6 +349,7 @@ impl Links {
             if let Changed::Done(link) = self.store.delete(code, link.route.version, purge).await? {
                 telemetry::links_deleted(1);
                 self.redirector.publish(code, &link.route).await;
+                self.events.tell(LinkEventKind::Deleted, &link);
                 return Ok(());
             }
         }
@@ -302,7 +363,7 @@ impl Links {
         limit: usize,
         caller: &Caller,
     ) -> (Vec<Link>, Vec<Slot>) {
-        if !caller.may(crate::domain::key::Scope::KeysAdmin) {
+        if !caller.may(Scope::KeysAdmin) {
             filter.owner = Some(caller.owner().unwrap_or_default().to_owned());
         }
         self.store.list(&filter, limit).await

@@ -108,7 +108,9 @@ impl PostgresShard {
         )
         .await?;
         lent.query(
-            "INSERT INTO progress (slot) SELECT slot FROM unnest($1::smallint[]) AS s (slot)",
+            "WITH made AS (INSERT INTO label_progress (slot) \
+             SELECT slot FROM unnest($1::smallint[]) AS s (slot)) \
+             INSERT INTO progress (slot) SELECT slot FROM unnest($1::smallint[]) AS s (slot)",
             &[&numbers],
         )
         .await?;

@@ -2,6 +2,8 @@
 
 use tokio_postgres::Row;
 
+use crate::domain::label::Hold;
+use crate::domain::label::Verdict;
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::query::QueryForward;
@@ -11,15 +13,18 @@ use crate::domain::route::Route;
 use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::labels::LabelColumns;
 use crate::store::postgres::PostgresShard;
 
 /// The columns of a route, in the order of [`PostgresShard::route_of`].
 pub(super) const ROUTE: &str = "l.code, l.version, l.state, l.long_url, l.redirect_status, l.valid_from, \
-     l.expires_at, l.expired_url, l.query_forward, l.hide_referrer, l.indexable";
+     l.expires_at, l.expired_url, l.query_forward, l.hide_referrer, l.indexable, l.verdict, \
+     l.risk_override, l.legal";
 
 /// The columns after it, in the order of [`PostgresShard::link_of`].
 pub(super) const REST: &str = "l.title, l.notes, l.tags, l.owner, l.created_at, l.updated_at, \
-     coalesce(t.human, 0), coalesce(t.bot, 0), coalesce(t.preview, 0), coalesce(t.head, 0)";
+     coalesce(t.human, 0), coalesce(t.bot, 0), coalesce(t.preview, 0), coalesce(t.head, 0), \
+     l.category, l.confidence, l.risk_score, l.risk_reasons, l.label_model, l.labelled_at";
 
 impl PostgresShard {
     /// The route whose columns begin at `at`.
@@ -40,6 +45,11 @@ impl PostgresShard {
             query_forward: QueryForward::from_number(row.get(at + 8)),
             hide_referrer: row.get(at + 9),
             indexable: row.get(at + 10),
+            hold: Hold::of(
+                Verdict::from_number(row.get(at + 11)),
+                row.get::<_, Option<i16>>(at + 12).map(Verdict::from_number),
+                row.get(at + 13),
+            ),
         })
     }
 
@@ -51,18 +61,29 @@ impl PostgresShard {
                 .parse()
                 .map_err(|_error| self.corrupt(format!("the code {code:?}")))?,
             route: self.route_of(row, at)?,
-            title: row.get(at + 11),
-            notes: row.get(at + 12),
-            tags: row.get(at + 13),
-            owner: row.get(at + 14),
-            created_at: Timestamp::from_micros(row.get(at + 15)),
-            updated_at: Timestamp::from_micros(row.get(at + 16)),
+            title: row.get(at + 14),
+            notes: row.get(at + 15),
+            tags: row.get(at + 16),
+            owner: row.get(at + 17),
+            created_at: Timestamp::from_micros(row.get(at + 18)),
+            updated_at: Timestamp::from_micros(row.get(at + 19)),
             clicks: ClickTotals {
-                human: row.get(at + 17),
-                bot: row.get(at + 18),
-                preview: row.get(at + 19),
-                head: row.get(at + 20),
+                human: row.get(at + 20),
+                bot: row.get(at + 21),
+                preview: row.get(at + 22),
+                head: row.get(at + 23),
             },
+            labelled: LabelColumns {
+                category: row.get::<_, Option<i16>>(at + 24).map(i64::from),
+                confidence: row.get(at + 25),
+                verdict: row.get(at + 11),
+                score: row.get(at + 26),
+                reasons: row.get(at + 27),
+                model: row.get(at + 28),
+                at: row.get(at + 29),
+            }
+            .read(),
+            risk_override: row.get::<_, Option<i16>>(at + 12).map(Verdict::from_number),
         })
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 
 use crate::domain::code::ShortCode;
+use crate::domain::label::Verdict;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
 use crate::domain::link::NewLink;
@@ -189,7 +190,9 @@ impl PostgresShard {
             "WITH l AS (UPDATE links SET version = version + 1, state = $3, long_url = $4, \
              url_hash = $5, redirect_status = $6, valid_from = $7, expires_at = $8, \
              expired_url = $9, query_forward = $10, hide_referrer = $11, indexable = $12, \
-             title = $13, notes = $14, tags = $15, updated_at = now_us() \
+             title = $13, notes = $14, tags = $15, updated_at = now_us(), \
+             risk_override = $16, legal = $17, label_rank = CASE WHEN long_url = $4 \
+             AND title IS NOT DISTINCT FROM $13 THEN label_rank ELSE 0 END \
              WHERE code = $1 AND version = $2 AND state IN (0, 1) RETURNING *), \
              noted AS (INSERT INTO link_changes (slot, code, version, at) \
              SELECT l.slot, l.code, l.version, now_us() FROM l) \
@@ -215,6 +218,8 @@ impl PostgresShard {
                     &fields.title,
                     &fields.notes,
                     &fields.tags,
+                    &fields.risk_override.map(Verdict::number),
+                    &fields.legal,
                 ],
             )
             .await?;
@@ -234,6 +239,7 @@ impl PostgresShard {
         let change = if purge {
             "state = 3, long_url = '', url_hash = 0, valid_from = NULL, expires_at = NULL, \
              expired_url = NULL, title = NULL, notes = NULL, tags = '{}', owner = NULL, \
+             category = NULL, risk_reasons = NULL, label_model = NULL, \
              updated_at = now_us() WHERE code = $1 AND version = $2 AND state IN (0, 1, 2)"
         } else {
             "state = 2, updated_at = now_us() WHERE code = $1 AND version = $2 AND state IN (0, 1)"

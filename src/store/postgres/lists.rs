@@ -7,6 +7,7 @@ use crate::store::postgres::PostgresShard;
 use crate::store::postgres::link_rows::REST;
 use crate::store::postgres::link_rows::ROUTE;
 use crate::store::rows::ListFilter;
+use crate::store::rows::ListStatus;
 use crate::store::rows::ShardPage;
 
 impl PostgresShard {
@@ -19,6 +20,7 @@ impl PostgresShard {
             let (state, expired) = status.parts();
             (Some(state), expired)
         });
+        let held = filter.status.map_or("true", ListStatus::held);
         let (after, before, (last, last_code)) = filter.bounds();
         // The owned slots come with the links, in one statement and so from one snapshot.
         let sql = format!(
@@ -30,6 +32,7 @@ impl PostgresShard {
              AND ($2::text IS NULL OR l.tags @> ARRAY[$2]) \
              AND (($3::smallint IS NULL AND l.state <> 2) OR l.state = $3) \
              AND ($4::boolean IS NULL OR coalesce(l.expires_at <= now_us(), false) = $4) \
+             AND ($10::smallint IS NULL OR l.category = $10) AND {held} \
              AND l.created_at >= $5 AND l.created_at < $6 \
              AND (l.created_at, l.code) < ($7, $8::text COLLATE \"C\") \
              ORDER BY l.created_at DESC, l.code DESC LIMIT $9) page ON true"
@@ -49,6 +52,7 @@ impl PostgresShard {
                     &last,
                     &last_code,
                     &i64::try_from(limit).unwrap_or(i64::MAX),
+                    &filter.category_number(),
                 ],
             )
             .await?;

@@ -9,6 +9,7 @@
 mod cluster;
 mod connect;
 mod counts;
+mod labels;
 mod lease;
 mod link_rows;
 mod links;

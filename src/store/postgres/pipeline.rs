@@ -13,6 +13,7 @@ use crate::store::postgres::PostgresShard;
 use crate::store::rows::Beat;
 use crate::store::rows::Change;
 use crate::store::rows::Gap;
+use crate::store::rows::Job;
 use crate::store::rows::Lease;
 use crate::store::shard::CHANGES_KEPT;
 use crate::store::shard::LEASE;
@@ -156,11 +157,14 @@ impl PostgresShard {
     ///
     /// # Errors
     /// An outage.
-    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
-        let sql = "SELECT p.slot, CASE WHEN p.expires >= now_us() THEN p.owner END, \
+    pub async fn leases(&self, job: Job) -> Result<Vec<Lease>, StoreError> {
+        let table = job.table();
+        let sql = format!(
+            "SELECT p.slot, CASE WHEN p.expires >= now_us() THEN p.owner END, \
              p.lease_epoch, p.next_offset, p.last_producer, p.last_seq, p.stopped \
-             FROM progress p JOIN slot_owner o ON o.slot = p.slot AND o.state = 'active'";
-        let rows = self.lend(Class::Work).await?.query(sql, &[]).await?;
+             FROM {table} p JOIN slot_owner o ON o.slot = p.slot AND o.state = 'active'"
+        );
+        let rows = self.lend(Class::Work).await?.query(&sql, &[]).await?;
         Ok(rows.iter().filter_map(lease_of).collect())
     }
 
@@ -168,13 +172,23 @@ impl PostgresShard {
     ///
     /// # Errors
     /// An outage.
-    pub async fn take_lease(&self, slot: Slot, worker: &str) -> Result<Option<Lease>, StoreError> {
-        let sql = "UPDATE progress SET owner = $2, lease_epoch = lease_epoch + 1, \
+    pub async fn take_lease(
+        &self,
+        job: Job,
+        slot: Slot,
+        worker: &str,
+    ) -> Result<Option<Lease>, StoreError> {
+        let table = job.table();
+        let sql = format!(
+            "UPDATE {table} SET owner = $2, lease_epoch = lease_epoch + 1, \
              expires = now_us() + $3 WHERE slot = $1 AND (expires < now_us() OR owner = $2) \
-             RETURNING slot, owner, lease_epoch, next_offset, last_producer, last_seq, stopped";
+             RETURNING slot, owner, lease_epoch, next_offset, last_producer, last_seq, stopped"
+        );
         let lent = self.lend(Class::Work).await?;
         let number = i16::from(slot.number());
-        let rows = lent.query(sql, &[&number, &worker, &micros(LEASE)]).await?;
+        let rows = lent
+            .query(&sql, &[&number, &worker, &micros(LEASE)])
+            .await?;
         Ok(rows.first().and_then(lease_of))
     }
 
@@ -184,17 +198,21 @@ impl PostgresShard {
     /// An outage.
     pub async fn renew_leases(
         &self,
+        job: Job,
         worker: &str,
         held: &[(Slot, i64)],
     ) -> Result<Vec<Slot>, StoreError> {
-        let sql = "UPDATE progress p SET expires = now_us() + $4 \
+        let table = job.table();
+        let sql = format!(
+            "UPDATE {table} p SET expires = now_us() + $4 \
              FROM unnest($2::smallint[], $3::bigint[]) AS h (slot, epoch) \
              JOIN slot_owner o ON o.slot = h.slot AND o.state = 'active' \
-             WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1 RETURNING p.slot";
+             WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1 RETURNING p.slot"
+        );
         let (slots, epochs) = columns(held);
         let lent = self.lend(Class::Work).await?;
         let rows = lent
-            .query(sql, &[&worker, &slots, &epochs, &micros(LEASE)])
+            .query(&sql, &[&worker, &slots, &epochs, &micros(LEASE)])
             .await?;
         Ok(rows.iter().filter_map(|row| slot(row.get(0))).collect())
     }
@@ -205,17 +223,21 @@ impl PostgresShard {
     /// An outage.
     pub async fn release_leases(
         &self,
+        job: Job,
         worker: &str,
         held: &[(Slot, i64)],
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE progress p SET expires = 0 \
+        let table = job.table();
+        let sql = format!(
+            "UPDATE {table} p SET expires = 0 \
              FROM unnest($2::smallint[], $3::bigint[]) AS h (slot, epoch) \
              JOIN slot_owner o ON o.slot = h.slot AND o.state = 'active' \
-             WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1";
+             WHERE p.slot = h.slot AND p.lease_epoch = h.epoch AND p.owner = $1"
+        );
         let (slots, epochs) = columns(held);
         self.lend(Class::Work)
             .await?
-            .query(sql, &[&worker, &slots, &epochs])
+            .query(&sql, &[&worker, &slots, &epochs])
             .await
             .map(drop)
     }

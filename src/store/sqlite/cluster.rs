@@ -75,6 +75,10 @@ impl SqliteShard {
                     [slot.number()],
                 )?;
                 connection.execute("INSERT INTO progress (slot) VALUES (?1)", [slot.number()])?;
+                connection.execute(
+                    "INSERT INTO label_progress (slot) VALUES (?1)",
+                    [slot.number()],
+                )?;
             }
             for row in data {
                 put(connection, &row)?;

@@ -7,6 +7,8 @@ use rusqlite::named_params;
 use rusqlite::params;
 
 use crate::domain::code::ShortCode;
+use crate::domain::label::Hold;
+use crate::domain::label::Verdict;
 use crate::domain::link::ClickTotals;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
@@ -19,9 +21,11 @@ use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 use crate::store::error::StoreError;
+use crate::store::labels::LabelColumns;
 use crate::store::rows::Changed;
 use crate::store::rows::Inserted;
 use crate::store::rows::ListFilter;
+use crate::store::rows::ListStatus;
 use crate::store::rows::ShardPage;
 use crate::store::shard::url_hash;
 use crate::store::sqlite::SqliteShard;
@@ -32,7 +36,8 @@ use crate::store::sqlite::require_active;
 const COLUMNS: &str = "l.code, l.version, l.state, l.long_url, l.redirect_status, l.valid_from, \
      l.expires_at, l.expired_url, l.query_forward, l.hide_referrer, l.indexable, l.title, l.notes, \
      l.tags, l.owner, l.created_at, l.updated_at, coalesce(t.human, 0), coalesce(t.bot, 0), \
-     coalesce(t.preview, 0), coalesce(t.head, 0)";
+     coalesce(t.preview, 0), coalesce(t.head, 0), l.verdict, l.risk_override, l.legal, l.category, \
+     l.confidence, l.risk_score, l.risk_reasons, l.label_model, l.labelled_at";
 
 impl SqliteShard {
     /// What the redirect needs of `code`; `None` where nobody made it.
@@ -103,7 +108,9 @@ impl SqliteShard {
                  expires_at = :expires_at, expired_url = :expired_url, \
                  query_forward = :query_forward, hide_referrer = :hide_referrer, \
                  indexable = :indexable, title = :title, notes = :notes, tags = :tags, \
-                 updated_at = :now \
+                 updated_at = :now, risk_override = :overruled, legal = :legal, \
+                 label_rank = CASE WHEN long_url = :long_url AND title IS :title \
+                 THEN label_rank ELSE 0 END \
                  WHERE code = :code AND version = :version AND state IN (0, 1)",
             )?;
             let changed = statement.execute(named_params! {
@@ -115,6 +122,7 @@ impl SqliteShard {
                 ":hide_referrer": fields.hide_referrer, ":indexable": fields.indexable,
                 ":title": fields.title, ":notes": fields.notes, ":tags": tags_json(&fields.tags),
                 ":now": time, ":code": code.as_str(), ":version": version,
+                ":overruled": fields.risk_override.map(Verdict::number), ":legal": fields.legal,
             })?;
             finish(connection, &code, changed, time)
         })
@@ -138,7 +146,8 @@ impl SqliteShard {
             let sql = if purge {
                 "UPDATE links SET version = version + 1, state = 3, long_url = '', url_hash = 0, \
                  valid_from = NULL, expires_at = NULL, expired_url = NULL, title = NULL, \
-                 notes = NULL, tags = '[]', owner = NULL, updated_at = ?3 \
+                 notes = NULL, tags = '[]', owner = NULL, updated_at = ?3, category = NULL, \
+                 risk_reasons = NULL, label_model = NULL \
                  WHERE code = ?1 AND version = ?2 AND state IN (0, 1, 2)"
             } else {
                 "UPDATE links SET version = version + 1, state = 2, updated_at = ?3 \
@@ -203,6 +212,7 @@ impl SqliteShard {
                 let (state, expired) = status.parts();
                 (Some(state), expired)
             });
+            let held = filter.status.map_or("true", ListStatus::held);
             let (after, before, (last, last_code)) = filter.bounds();
             let sql = format!(
                 "SELECT {COLUMNS} FROM links l LEFT JOIN clicks_total t ON t.code = l.code \
@@ -211,6 +221,7 @@ impl SqliteShard {
                  AND (?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(l.tags) WHERE value = ?2)) \
                  AND ((?3 IS NULL AND l.state <> 2) OR l.state = ?3) \
                  AND (?4 IS NULL OR coalesce(l.expires_at <= ?5, 0) = ?4) \
+                 AND (?11 IS NULL OR l.category = ?11) AND {held} \
                  AND l.created_at >= ?6 AND l.created_at < ?7 \
                  AND (l.created_at, l.code) < (?8, ?9) \
                  ORDER BY l.created_at DESC, l.code DESC LIMIT ?10"
@@ -229,42 +240,12 @@ impl SqliteShard {
                         last,
                         last_code,
                         i64::try_from(limit).unwrap_or(i64::MAX),
+                        filter.category_number(),
                     ],
                     link_of,
                 )?
                 .collect::<rusqlite::Result<_>>()?;
             Ok(ShardPage { links, slots })
-        })
-        .await
-    }
-
-    /// See [`Shard::most_followed`](crate::store::shard::Shard::most_followed).
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn most_followed(&self, limit: usize) -> Result<Vec<ShortCode>, StoreError> {
-        self.read(move |connection| {
-            let sql = "SELECT l.code FROM clicks_total t JOIN links l ON l.code = t.code \
-                       JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active' \
-                       WHERE l.state = 0 \
-                       ORDER BY t.human + t.bot + t.preview DESC, l.code LIMIT ?1";
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let codes: Vec<String> = connection
-                .prepare_cached(sql)?
-                .query_map([limit], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            Ok(codes.iter().filter_map(|code| code.parse().ok()).collect())
-        })
-        .await
-    }
-
-    /// How many links stand in this file, tombstones included.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn count_links(&self) -> Result<i64, StoreError> {
-        self.read(|connection| {
-            connection.query_row("SELECT count(*) FROM links", [], |row| row.get(0))
         })
         .await
     }
@@ -347,6 +328,7 @@ fn tags_json(tags: &[String]) -> String {
 fn link_of(row: &Row<'_>) -> rusqlite::Result<Link> {
     let code: String = row.get(0)?;
     let tags: String = row.get(13)?;
+    let overruled = row.get::<_, Option<i16>>(22)?.map(Verdict::from_number);
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error)
     };
@@ -366,6 +348,7 @@ fn link_of(row: &Row<'_>) -> rusqlite::Result<Link> {
             query_forward: QueryForward::from_number(row.get(8)?),
             hide_referrer: row.get(9)?,
             indexable: row.get(10)?,
+            hold: Hold::of(Verdict::from_number(row.get(21)?), overruled, row.get(23)?),
         },
         title: row.get(11)?,
         notes: row.get(12)?,
@@ -379,5 +362,16 @@ fn link_of(row: &Row<'_>) -> rusqlite::Result<Link> {
             preview: row.get(19)?,
             head: row.get(20)?,
         },
+        labelled: LabelColumns {
+            category: row.get(24)?,
+            confidence: row.get(25)?,
+            verdict: row.get(21)?,
+            score: row.get(26)?,
+            reasons: row.get(27)?,
+            model: row.get(28)?,
+            at: row.get(29)?,
+        }
+        .read(),
+        risk_override: overruled,
     })
 }

@@ -7,7 +7,9 @@
 //! that the disk forgot after the spool forgot it would be a lost click.
 
 mod cluster;
+mod labels;
 mod links;
+mod lists;
 mod pipeline;
 mod rollup;
 mod stats;

@@ -11,6 +11,7 @@ use crate::store::error::StoreError;
 use crate::store::rows::Beat;
 use crate::store::rows::Change;
 use crate::store::rows::Gap;
+use crate::store::rows::Job;
 use crate::store::rows::Lease;
 use crate::store::shard::CHANGES_KEPT;
 use crate::store::shard::LEASE;
@@ -195,13 +196,16 @@ impl SqliteShard {
     ///
     /// # Errors
     /// An outage.
-    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
-        self.read(|connection| {
-            let sql = "SELECT p.slot, CASE WHEN p.expires >= ?1 THEN p.owner END, p.lease_epoch, \
-                 p.next_offset, p.last_producer, p.last_seq, p.stopped FROM progress p \
-                 JOIN slot_owner o ON o.slot = p.slot AND o.state = 'active'";
+    pub async fn leases(&self, job: Job) -> Result<Vec<Lease>, StoreError> {
+        self.read(move |connection| {
+            let table = job.table();
+            let sql = format!(
+                "SELECT p.slot, CASE WHEN p.expires >= ?1 THEN p.owner END, p.lease_epoch, \
+                 p.next_offset, p.last_producer, p.last_seq, p.stopped FROM {table} p \
+                 JOIN slot_owner o ON o.slot = p.slot AND o.state = 'active'"
+            );
             connection
-                .prepare_cached(sql)?
+                .prepare_cached(&sql)?
                 .query_map([now().micros()], lease_of)?
                 .filter_map(Result::transpose)
                 .collect()
@@ -213,16 +217,23 @@ impl SqliteShard {
     ///
     /// # Errors
     /// An outage.
-    pub async fn take_lease(&self, slot: Slot, worker: &str) -> Result<Option<Lease>, StoreError> {
+    pub async fn take_lease(
+        &self,
+        job: Job,
+        slot: Slot,
+        worker: &str,
+    ) -> Result<Option<Lease>, StoreError> {
         let worker = worker.to_owned();
         self.write(move |connection| {
-            let time = now();
-            let sql = "UPDATE progress SET owner = ?2, lease_epoch = lease_epoch + 1, expires = ?3 \
+            let (time, table) = (now(), job.table());
+            let sql = format!(
+                "UPDATE {table} SET owner = ?2, lease_epoch = lease_epoch + 1, expires = ?3 \
                  WHERE slot = ?1 AND (expires < ?4 OR owner = ?2) RETURNING slot, owner, \
-                 lease_epoch, next_offset, last_producer, last_seq, stopped";
+                 lease_epoch, next_offset, last_producer, last_seq, stopped"
+            );
             let end = time.plus(LEASE).micros();
             let taken = connection
-                .prepare_cached(sql)?
+                .prepare_cached(&sql)?
                 .query_row(params![slot.number(), worker, end, time.micros()], lease_of)
                 .optional()?;
             Ok(taken.flatten())
@@ -236,14 +247,15 @@ impl SqliteShard {
     /// An outage.
     pub async fn renew_leases(
         &self,
+        job: Job,
         worker: &str,
         held: &[(Slot, i64)],
     ) -> Result<Vec<Slot>, StoreError> {
         let (worker, held) = (worker.to_owned(), held.to_vec());
         self.write(move |connection| {
-            let end = now().plus(LEASE).micros();
+            let (end, table) = (now().plus(LEASE).micros(), job.table());
             let sql = format!(
-                "UPDATE progress SET expires = ?4 WHERE slot = ?1 AND owner = ?2 \
+                "UPDATE {table} SET expires = ?4 WHERE slot = ?1 AND owner = ?2 \
                  AND lease_epoch = ?3 AND slot IN ({ACTIVE})"
             );
             let mut statement = connection.prepare_cached(&sql)?;
@@ -264,13 +276,15 @@ impl SqliteShard {
     /// An outage.
     pub async fn release_leases(
         &self,
+        job: Job,
         worker: &str,
         held: &[(Slot, i64)],
     ) -> Result<(), StoreError> {
         let (worker, held) = (worker.to_owned(), held.to_vec());
         self.write(move |connection| {
+            let table = job.table();
             let sql = format!(
-                "UPDATE progress SET expires = 0 WHERE slot = ?1 AND owner = ?2 \
+                "UPDATE {table} SET expires = 0 WHERE slot = ?1 AND owner = ?2 \
                  AND lease_epoch = ?3 AND slot IN ({ACTIVE})"
             );
             let mut statement = connection.prepare_cached(&sql)?;

@@ -1,0 +1,39 @@
+//! What labels links, built from the configuration.
+
+use std::sync::Arc;
+
+use crate::classify::Classifier;
+use crate::config::Config;
+use crate::events::kafka::Kafka;
+use crate::pipeline::label::Labeller;
+use crate::store::Store;
+
+/// The rules of the configuration; a model is loaded later, behind the start.
+#[must_use]
+pub fn classifier(config: &Config) -> Arc<Classifier> {
+    let classifier = Classifier::new(config.classify.blocklists.clone());
+    for complaint in classifier.lists().reload().complaints {
+        tracing::warn!(complaint, "classify.blocklists");
+    }
+    Arc::new(classifier)
+}
+
+/// What labels links, over shards that were judged or not.
+#[must_use]
+pub fn labeller(config: &Config, store: &Arc<Store>, classifier: &Arc<Classifier>) -> Labeller {
+    // Links that were labelled before the lists were read are looked at once.
+    let lists = u64::from(!config.classify.blocklists.is_empty());
+    Labeller {
+        store: Arc::clone(store),
+        classifier: Arc::clone(classifier),
+        fetcher: config.classify.fetch.then(Arc::default),
+        lists: Arc::new(lists.into()),
+    }
+}
+
+/// The bus of link events, if there is one.
+#[must_use]
+pub fn link_bus(config: &Config) -> Option<Kafka> {
+    let brokers = &config.events.kafka_brokers;
+    (!brokers.is_empty()).then(|| Kafka::new(brokers.clone(), config.classify.topic.clone()))
+}

@@ -1,0 +1,173 @@
+//! Brands that phishers borrow: how a name can be made to look like one.
+
+use std::collections::HashMap;
+
+use crate::classify::letters::fold;
+
+const BRANDS: &str = include_str!("data/brands.txt");
+
+/// How a name is like a brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// The brand itself.
+    Same,
+    /// Letters of other alphabets, or with accents, that look the same.
+    Homoglyph,
+    /// Digits or pairs of letters that look like other letters.
+    LookAlike,
+    /// One letter more, less or another, or two changed places.
+    Typo,
+}
+
+/// The brands and their own hosts.
+#[derive(Debug)]
+pub(super) struct Brands {
+    own: HashMap<&'static str, Vec<&'static str>>,
+}
+
+impl Brands {
+    pub(super) fn new() -> Self {
+        let lines = BRANDS.lines().filter(|line| !line.starts_with('#'));
+        let own = lines.filter_map(|line| {
+            let mut names = line.split_ascii_whitespace();
+            Some((names.next()?, names.collect()))
+        });
+        Self { own: own.collect() }
+    }
+
+    /// Whether `site` is a host of the brand itself.
+    pub(super) fn is_own(&self, brand: &str, site: &str) -> bool {
+        let own = self.own.get(brand);
+        site == brand || own.is_some_and(|sites| sites.contains(&site))
+    }
+
+    /// Whether `site` belongs to any of the brands.
+    pub(super) fn is_any(&self, site: &str) -> bool {
+        self.own.contains_key(site) || self.own.values().any(|sites| sites.contains(&site))
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.own.keys().copied()
+    }
+
+    /// The brand that `token` (lower case, as people read it) is or looks like.
+    pub(super) fn like(&self, token: &str) -> Option<(&'static str, Likeness)> {
+        if token.len() < 3 || token.len() > 40 {
+            return None;
+        }
+        if let Some((brand, _)) = self.own.get_key_value(token) {
+            return Some((brand, Likeness::Same));
+        }
+        let skeleton = fold(&skeleton(token));
+        if skeleton != token
+            && let Some((brand, _)) = self.own.get_key_value(skeleton.as_str())
+        {
+            return Some((brand, Likeness::Homoglyph));
+        }
+        for plain in look_alikes(&skeleton) {
+            if plain != skeleton
+                && let Some((brand, _)) = self.own.get_key_value(plain.as_str())
+            {
+                return Some((brand, Likeness::LookAlike));
+            }
+        }
+        let typo = self.names().find(|brand| {
+            brand.len() >= 6 && token.len().abs_diff(brand.len()) <= 1 && is_typo(&skeleton, brand)
+        });
+        typo.map(|brand| (brand, Likeness::Typo))
+    }
+}
+
+/// Latin letters for the letters of other alphabets that look like them.
+pub(super) fn skeleton(text: &str) -> String {
+    let latin = |c: char| match c {
+        'а' | 'α' | 'ɑ' => 'a',
+        'в' => 'b',
+        'с' | 'ϲ' => 'c',
+        'ԁ' | 'ɗ' => 'd',
+        'е' | 'ε' | 'є' | 'ҽ' => 'e',
+        'ɡ' => 'g',
+        'һ' | 'н' => 'h',
+        'і' | 'ı' | 'ι' | 'ӏ' | 'ɩ' => 'i',
+        'ј' => 'j',
+        'к' | 'κ' => 'k',
+        'ⅼ' | 'ł' => 'l',
+        'м' => 'm',
+        'п' | 'η' | 'ո' => 'n',
+        'о' | 'ο' | 'σ' | 'օ' => 'o',
+        'р' | 'ρ' => 'p',
+        'ԛ' => 'q',
+        'г' => 'r',
+        'ѕ' => 's',
+        'т' | 'τ' => 't',
+        'υ' | 'ս' => 'u',
+        'ν' | 'ѵ' => 'v',
+        'ѡ' | 'ω' | 'ш' => 'w',
+        'х' | 'χ' => 'x',
+        'у' | 'γ' => 'y',
+        other => other,
+    };
+    text.chars().map(latin).collect()
+}
+
+/// The readings of a name whose digits and pairs stand for letters.
+fn look_alikes(text: &str) -> [String; 4] {
+    let digits = |text: &str, one: &str| {
+        text.replace('0', "o")
+            .replace('1', one)
+            .replace('3', "e")
+            .replace('4', "a")
+            .replace('5', "s")
+            .replace('7', "t")
+            .replace("rn", "m")
+            .replace("vv", "w")
+    };
+    [
+        digits(text, "l"),
+        digits(text, "i"),
+        text.replace('i', "l"),
+        // The Cyrillic palochka is an i and an l.
+        digits(text, "l").replace('i', "l"),
+    ]
+}
+
+/// One letter more, less or another, or two neighbours that changed places.
+fn is_typo(token: &str, brand: &str) -> bool {
+    let (a, b) = (token.as_bytes(), brand.as_bytes());
+    let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(front..).unwrap_or(&[]), b.get(front..).unwrap_or(&[]));
+    match (a, b) {
+        ([], []) => false,
+        ([x, y, rest_a @ ..], [v, w, rest_b @ ..]) if x == w && y == v => rest_a == rest_b,
+        ([_, rest_a @ ..], [_, rest_b @ ..]) if rest_a == rest_b => true,
+        ([_, rest @ ..], whole) if rest == whole => true,
+        (whole, [_, rest @ ..]) => whole == rest,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(token: &str, expected: Option<(&str, Likeness)>) {
+        assert_eq!(Brands::new().like(token), expected, "{token}");
+    }
+
+    #[test]
+    fn a_name_is_known_however_it_is_dressed_up() {
+        check("paypal", Some(("paypal", Likeness::Same)));
+        check("раураl", Some(("paypal", Likeness::Homoglyph)));
+        check("аррӏе", Some(("apple", Likeness::LookAlike)));
+        check("páypal", Some(("paypal", Likeness::Homoglyph)));
+        check("paypa1", Some(("paypal", Likeness::LookAlike)));
+        check("g00gle", Some(("google", Likeness::LookAlike)));
+        check("rnicrosoft", Some(("microsoft", Likeness::LookAlike)));
+        check("microsfot", Some(("microsoft", Likeness::Typo)));
+        check("netfllix", Some(("netflix", Likeness::Typo)));
+        check("faceboo", Some(("facebook", Likeness::Typo)));
+        check("apply", None);
+        check("garden", None);
+    }
+}

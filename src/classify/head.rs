@@ -1,0 +1,301 @@
+//! The trained head: one softmax over what the features say, and its calibration.
+//!
+//! Weights of hashed features are stored as bytes, rows that say next to nothing not at all.
+
+use crate::classify::features::Features;
+use crate::classify::features::HASHED;
+use crate::classify::features::HEARD;
+use crate::domain::label::Category;
+
+const MAGIC: &[u8; 6] = b"USHD01";
+const CLASSES: usize = Category::COUNT;
+/// How much the hashed features count beside an embedding, and alone.
+const SPARSE_BESIDE: f32 = 0.5;
+/// How much the lexicon counts.
+const HEARD_SCALE: f32 = 0.3;
+
+/// A share for each category; together 1.
+pub type Shares = [f32; CLASSES];
+
+/// Weights and calibration.
+#[derive(Clone)]
+pub struct Head {
+    /// Numbers of an embedding; 0: the rules alone.
+    pub embedding: usize,
+    /// The mean embedding of the training set.
+    pub mean: Vec<f32>,
+    /// Rows of [`CLASSES`] weights: embedding, lexicon, bias.
+    pub dense: Vec<f32>,
+    /// Hashed place → row in `sparse`; `u16::MAX`: no row.
+    rows: Vec<u16>,
+    sparse: Vec<i8>,
+    scale: f32,
+    /// The power that the shares are raised to.
+    pub power: f32,
+    /// The share below which the answer is `other`.
+    pub threshold: f32,
+    /// The SHA-256 of the model's weights that it was trained with, in hex; empty for the rules.
+    pub fingerprint: String,
+}
+
+impl std::fmt::Debug for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Head")
+            .field("embedding", &self.embedding)
+            .field("power", &self.power)
+            .field("threshold", &self.threshold)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What training finds.
+#[derive(Debug)]
+pub struct Weights {
+    /// Rows of [`CLASSES`]: embedding, lexicon, bias, then the hashed features.
+    pub rows: Vec<f32>,
+    /// Numbers of an embedding.
+    pub embedding: usize,
+    /// The mean embedding.
+    pub mean: Vec<f32>,
+}
+
+/// The bytes are no head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes are no classifier head of this version")]
+pub struct NoHead;
+
+/// Where the hashed features begin among the rows.
+#[must_use]
+pub const fn first_hashed(embedding: usize) -> usize {
+    embedding + HEARD + 1
+}
+
+/// The numbers of a URL in the order of the rows: dense ones first, then hashed ones by place.
+#[must_use]
+pub fn inputs(features: &Features, embedding: Option<&[f32]>, mean: &[f32]) -> (Vec<f32>, f32) {
+    let mut dense = Vec::with_capacity(first_hashed(mean.len()));
+    if let Some(embedding) = embedding {
+        dense.extend(embedding.iter().zip(mean).map(|(value, mean)| value - mean));
+        let length = dense.iter().map(|value| value * value).sum::<f32>().sqrt();
+        for value in &mut dense {
+            *value /= length.max(1e-6);
+        }
+    }
+    dense.extend(features.heard.iter().map(|score| score * HEARD_SCALE));
+    dense.push(1.0);
+    let sparse = if embedding.is_some() {
+        SPARSE_BESIDE
+    } else {
+        1.0
+    };
+    (dense, sparse)
+}
+
+impl Head {
+    /// A head of these weights, rounded to what it stores.
+    #[must_use]
+    pub fn of(weights: &Weights, power: f32, threshold: f32, fingerprint: String) -> Self {
+        let first = first_hashed(weights.embedding) * CLASSES;
+        let (dense, hashed) = weights.rows.split_at(first.min(weights.rows.len()));
+        let largest = hashed
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        let scale = (largest / 127.0).max(1e-9);
+        let mut head = Self {
+            embedding: weights.embedding,
+            mean: weights.mean.clone(),
+            dense: dense.to_vec(),
+            rows: vec![u16::MAX; HASHED],
+            sparse: Vec::new(),
+            scale,
+            power,
+            threshold,
+            fingerprint,
+        };
+        for (place, row) in hashed.chunks_exact(CLASSES).enumerate() {
+            if row.iter().all(|value| value.abs() < 1.5 * scale) {
+                continue;
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "rounded into -127..=127")]
+            let bytes = row.iter().map(|value| (value / scale).round() as i8);
+            head.add_row(place, bytes);
+        }
+        head
+    }
+
+    fn add_row(&mut self, place: usize, row: impl Iterator<Item = i8>) {
+        let number = u16::try_from(self.sparse.len() / CLASSES).unwrap_or(u16::MAX);
+        if number != u16::MAX
+            && let Some(slot) = self.rows.get_mut(place)
+        {
+            *slot = number;
+            self.sparse.extend(row);
+        }
+    }
+
+    /// The calibrated shares of every category.
+    #[must_use]
+    pub fn shares(&self, features: &Features, embedding: Option<&[f32]>) -> Shares {
+        let (dense, sparse) = inputs(features, embedding, &self.mean);
+        let mut sums: Shares = [0.0; CLASSES];
+        for (value, row) in dense.iter().zip(self.dense.chunks_exact(CLASSES)) {
+            if *value != 0.0 {
+                for (sum, weight) in sums.iter_mut().zip(row) {
+                    *sum += value * weight;
+                }
+            }
+        }
+        for (place, value) in &features.sparse {
+            let number = self.rows.get(usize::from(*place)).copied();
+            let Some(number) = number.filter(|number| *number != u16::MAX) else {
+                continue;
+            };
+            let start = usize::from(number) * CLASSES;
+            let row = self.sparse.get(start..start + CLASSES).unwrap_or(&[]);
+            let value = value * sparse * self.scale;
+            for (sum, weight) in sums.iter_mut().zip(row) {
+                *sum += value * f32::from(*weight);
+            }
+        }
+        softmax(&mut sums, self.power);
+        sums
+    }
+
+    /// The head as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        let count = |length: usize| u32::try_from(length).unwrap_or(0).to_le_bytes();
+        out.extend(count(self.embedding));
+        out.extend(count(HEARD));
+        out.extend(count(self.sparse.len() / CLASSES));
+        out.extend(count(self.fingerprint.len()));
+        out.extend(self.fingerprint.as_bytes());
+        for value in [self.scale, self.power, self.threshold]
+            .iter()
+            .chain(&self.mean)
+            .chain(&self.dense)
+        {
+            out.extend(value.to_le_bytes());
+        }
+        for (place, number) in self.rows.iter().enumerate() {
+            if *number == u16::MAX {
+                continue;
+            }
+            out.extend(u16::try_from(place).unwrap_or(0).to_le_bytes());
+            let start = usize::from(*number) * CLASSES;
+            let row = self.sparse.get(start..start + CLASSES).unwrap_or(&[]);
+            out.extend(row.iter().map(|weight| weight.cast_unsigned()));
+        }
+        out
+    }
+
+    /// The head that these bytes hold.
+    ///
+    /// # Errors
+    /// [`NoHead`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoHead> {
+        let mut rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(NoHead)?;
+        let embedding = take_count(&mut rest)?;
+        if take_count(&mut rest)? != HEARD || embedding > 4_096 {
+            return Err(NoHead);
+        }
+        let rows = take_count(&mut rest)?;
+        let letters = take_count(&mut rest)?;
+        let fingerprint = take(&mut rest, letters)?;
+        let fingerprint = String::from_utf8(fingerprint.to_vec()).map_err(|_error| NoHead)?;
+        let mut settings = take_floats(&mut rest, 3)?.into_iter();
+        let mut setting = || settings.next().ok_or(NoHead);
+        let mut head = Self {
+            embedding,
+            scale: setting()?,
+            power: setting()?,
+            threshold: setting()?,
+            mean: take_floats(&mut rest, embedding)?,
+            dense: take_floats(&mut rest, first_hashed(embedding) * CLASSES)?,
+            rows: vec![u16::MAX; HASHED],
+            sparse: Vec::with_capacity(rows.min(HASHED) * CLASSES),
+            fingerprint,
+        };
+        for _ in 0..rows {
+            let place = take(&mut rest, 2)?;
+            let place: [u8; 2] = place.try_into().map_err(|_error| NoHead)?;
+            let row = take(&mut rest, CLASSES)?;
+            let row: Vec<i8> = row.iter().map(|byte| byte.cast_signed()).collect();
+            head.add_row(usize::from(u16::from_le_bytes(place)), row.into_iter());
+        }
+        if rest.is_empty() {
+            Ok(head)
+        } else {
+            Err(NoHead)
+        }
+    }
+}
+
+fn take<'bytes>(rest: &mut &'bytes [u8], length: usize) -> Result<&'bytes [u8], NoHead> {
+    let (front, behind) = rest.split_at_checked(length).ok_or(NoHead)?;
+    *rest = behind;
+    Ok(front)
+}
+
+fn take_count(rest: &mut &[u8]) -> Result<usize, NoHead> {
+    let bytes = take(rest, 4)?.try_into().map_err(|_error| NoHead)?;
+    Ok(u32::from_le_bytes(bytes) as usize)
+}
+
+fn take_floats(rest: &mut &[u8], count: usize) -> Result<Vec<f32>, NoHead> {
+    let bytes = take(rest, count * 4)?;
+    Ok(bytes
+        .chunks_exact(4)
+        .filter_map(|four| Some(f32::from_le_bytes(four.try_into().ok()?)))
+        .collect())
+}
+
+/// Sums → shares, raised to a power and made 1 together again.
+pub fn softmax(sums: &mut [f32], power: f32) {
+    let most = sums.iter().copied().fold(f32::MIN, f32::max);
+    let mut all = 0.0;
+    for sum in sums.iter_mut() {
+        *sum = ((*sum - most) * power).exp();
+        all += *sum;
+    }
+    for sum in sums {
+        *sum /= all;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_survives_its_bytes_and_damage_is_told() {
+        let rows = (0..(first_hashed(3) + HASHED) * CLASSES).map(|at| {
+            let place = at / CLASSES;
+            if place.is_multiple_of(97) {
+                (at % 13) as f32 - 6.0
+            } else {
+                0.0
+            }
+        });
+        let weights = Weights {
+            rows: rows.collect(),
+            embedding: 3,
+            mean: vec![0.5, 0.0, -1.0],
+        };
+        let head = Head::of(&weights, 2.0, 0.4, "abc".to_owned());
+        let bytes = head.to_bytes();
+        let again = Head::from_bytes(&bytes).unwrap();
+        let features = Features {
+            sparse: vec![(97, 0.6), (1_000, 0.8)],
+            heard: vec![0.25; HEARD],
+        };
+        let shares = head.shares(&features, Some(&[1.0, 2.0, 3.0]));
+        assert_eq!(again.shares(&features, Some(&[1.0, 2.0, 3.0])), shares);
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        assert_eq!(again.fingerprint, "abc");
+        for cut in (0..bytes.len()).step_by(1_001) {
+            assert_eq!(Head::from_bytes(&bytes[..cut]).err(), Some(NoHead), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Letters: folding them, finding the seams between words, telling words from identifiers.
+
+/// Lower case without accents; German umlauts as they are written without them.
+pub(super) fn fold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            'ä' | 'æ' => out.push_str("ae"),
+            'ö' | 'ø' | 'œ' => out.push_str("oe"),
+            'ü' => out.push_str("ue"),
+            'ß' => out.push_str("ss"),
+            'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ą' => out.push('a'),
+            'ç' | 'č' | 'ć' => out.push('c'),
+            'è' | 'é' | 'ê' | 'ë' | 'ę' | 'ě' => out.push('e'),
+            'ì' | 'í' | 'î' | 'ï' => out.push('i'),
+            'ñ' | 'ń' | 'ň' => out.push('n'),
+            'ò' | 'ó' | 'ô' | 'õ' => out.push('o'),
+            'š' | 'ś' => out.push('s'),
+            'ù' | 'ú' | 'û' | 'ů' => out.push('u'),
+            'ý' | 'ÿ' => out.push('y'),
+            'ž' | 'ź' | 'ż' => out.push('z'),
+            'ł' => out.push('l'),
+            'ř' => out.push('r'),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// `mineCraftMods` → `mine`, `Craft`, `Mods`; capitals in a row stay together.
+pub(super) fn camel(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut before_is_lower = false;
+    for (at, c) in text.char_indices() {
+        if c.is_uppercase() && before_is_lower {
+            parts.extend(text.get(start..at));
+            start = at;
+        }
+        before_is_lower = c.is_lowercase();
+    }
+    parts.extend(text.get(start..));
+    parts
+}
+
+/// `play4free` → `play`, `4`, `free`.
+pub(super) fn letters_and_digits(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut before: Option<bool> = None;
+    for (at, c) in text.char_indices() {
+        let digit = c.is_ascii_digit();
+        if before.is_some_and(|was| was != digit) {
+            parts.extend(text.get(start..at));
+            start = at;
+        }
+        before = Some(digit);
+    }
+    parts.extend(text.get(start..));
+    parts
+}
+
+/// What names one thing of many and says nothing: numbers, hex, random letters.
+pub(super) fn is_identifier(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    if letters == 0 || text.len() > 48 {
+        return true;
+    }
+    let hex = text.len() >= 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && digits > 0;
+    let changes = text
+        .as_bytes()
+        .windows(2)
+        .filter(|two| matches!(two, [a, b] if a.is_ascii_digit() != b.is_ascii_digit()))
+        .count();
+    let vowels = text
+        .chars()
+        .filter(|c| "aeiouyAEIOUYäöüéèêàáíóúâôîãõ".contains(*c))
+        .count();
+    hex || digits > letters
+        || (changes >= 3 && text.len() >= 8)
+        || (letters >= 8 && vowels * 8 < letters && text.is_ascii())
+}
+
+/// Says nothing of what a page is about, in any of the languages.
+const STOP: &str = "www html htm php asp aspx jsp index home default page pages id en de fr es it pt \
+     us uk com net org the of and for to in on at by with from an is are was be your you our my we \
+     der die das und ein eine fuer von mit im den dem des zu auf ist le la les et un une du des au \
+     aux pour dans sur el los las y para con por una del al il lo gli di da per che un una della e \
+     o os as do da dos das em no na um uma com que se not or it its this that utm ref src article \
+     artikel node content item view show detail details p q s t v w";
+
+pub(super) fn is_word(text: &str) -> bool {
+    (2..=32).contains(&text.len())
+        && text.chars().any(char::is_alphabetic)
+        && !STOP.split_ascii_whitespace().any(|stop| stop == text)
+}

@@ -1,0 +1,381 @@
+//! The classifier: what a link is about, and how dangerous it looks.
+//!
+//! ```text
+//! URL, title → words → lexicon ─┬→ features → head (rules)  ─┬→ shares → category, confidence
+//!                               └→ text → transformer → head ┘
+//! URL → risk rules, block lists → score, verdict, reasons
+//! ```
+//!
+//! The rules are compiled in and always there. A model is a folder that may be missing, damaged or
+//! of another architecture: then that is said once, and the rules go on.
+
+pub mod blocklist;
+mod brands;
+pub mod corpus;
+pub mod eval;
+pub mod features;
+pub mod fetch;
+pub mod head;
+mod letters;
+pub mod lexicon;
+pub mod risk;
+pub mod train;
+#[cfg(feature = "classify")]
+pub mod transformer;
+pub mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::classify::blocklist::BlockLists;
+use crate::classify::features::Features;
+use crate::classify::head::Head;
+use crate::classify::head::Shares;
+use crate::classify::lexicon::Lexicon;
+use crate::classify::lexicon::Spoke;
+use crate::classify::risk::Assessment;
+use crate::classify::risk::RiskRules;
+use crate::classify::words::Words;
+use crate::domain::label::Category;
+use crate::domain::label::Label;
+use crate::telemetry;
+
+/// Raised when rules or weights change what is said: the sweep then labels everything again.
+const GENERATION: i32 = 1;
+/// The head of the rules, and that of the model the weights were trained with.
+const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
+#[cfg(feature = "classify")]
+const MODEL_HEAD: &[u8] = include_bytes!("data/minilm.head");
+/// The name of a head that stands beside another model.
+#[cfg(feature = "classify")]
+pub const HEAD_FILE: &str = "urlshort.head";
+/// How much a well-known site counts against what its words say.
+const SITE_SHARE: f32 = 0.6;
+/// How much the model's head counts against the rules' head where both speak.
+#[cfg(feature = "classify")]
+const MODEL_SHARE: f32 = 0.75;
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The folder does not hold a model that this program can use.
+    #[error("classify.model_dir: {} cannot be used: {why}", folder.display())]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// The model failed on a text.
+    #[error("the model failed: {0}")]
+    Inference(String),
+}
+
+/// What is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The URL.
+    pub url: String,
+    /// The link's title, if it has one.
+    pub title: Option<String>,
+}
+
+/// Who decided the category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// The rules; there is no model, or it thought otherwise.
+    Rules,
+    /// The model; the rules thought otherwise.
+    Model,
+    /// Both, of one mind.
+    Both,
+    /// The site is well known.
+    KnownSite,
+}
+
+/// An answer, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The label.
+    pub label: Label,
+    /// The calibrated share of every category.
+    pub shares: Shares,
+    /// Who decided.
+    pub decided: Decided,
+    /// The words that were read.
+    pub words: Words,
+    /// The words of the lexicon that spoke.
+    pub spoke: Vec<Spoke>,
+    /// The risk rules that fired.
+    pub assessment: Assessment,
+}
+
+/// Rules, lists and, where there is one, a model. Shared by everything in a process.
+#[derive(Debug)]
+pub struct Classifier {
+    lexicon: Lexicon,
+    rules: Head,
+    risk: RiskRules,
+    lists: BlockLists,
+    model: ArcSwapOption<Model>,
+    /// Whether well-known sites count.
+    sites: bool,
+}
+
+/// A loaded model with its head.
+#[derive(Debug)]
+struct Model {
+    #[cfg(feature = "classify")]
+    transformer: transformer::Transformer,
+    #[cfg(feature = "classify")]
+    head: Head,
+    name: String,
+}
+
+/// A question with what was read of it.
+struct Read {
+    words: Words,
+    features: Features,
+    spoke: Vec<Spoke>,
+    site: Option<Category>,
+}
+
+impl Classifier {
+    /// The rules, with block lists in these files.
+    #[must_use]
+    pub fn new(lists: Vec<PathBuf>) -> Self {
+        Self {
+            lexicon: Lexicon::new(),
+            rules: Head::from_bytes(RULES_HEAD).expect("the compiled-in weights are ours"),
+            risk: RiskRules::new(),
+            lists: BlockLists::new(lists),
+            model: ArcSwapOption::empty(),
+            sites: true,
+        }
+    }
+
+    /// The same without well-known sites: what it knows of sites that nobody listed.
+    #[must_use]
+    pub fn without_sites(mut self) -> Self {
+        self.sites = false;
+        self
+    }
+
+    /// The block lists.
+    #[must_use]
+    pub const fn lists(&self) -> &BlockLists {
+        &self.lists
+    }
+
+    /// The lexicon.
+    #[must_use]
+    pub const fn lexicon(&self) -> &Lexicon {
+        &self.lexicon
+    }
+
+    /// Loads a model; may take a second, so not on a thread that serves.
+    ///
+    /// # Errors
+    /// [`ModelError`]; the rules go on.
+    #[cfg(feature = "classify")]
+    pub fn load_model(&self, folder: &std::path::Path) -> Result<(), ModelError> {
+        let transformer = transformer::Transformer::load(folder)?;
+        let wrong = |why: String| ModelError::Unusable {
+            folder: folder.to_owned(),
+            why,
+        };
+        let own = folder.join(HEAD_FILE);
+        let head = if own.exists() {
+            let bytes = std::fs::read(&own).map_err(|error| wrong(error.to_string()))?;
+            Head::from_bytes(&bytes).map_err(|error| wrong(format!("{HEAD_FILE}: {error}")))?
+        } else {
+            Head::from_bytes(MODEL_HEAD).expect("the compiled-in weights are ours")
+        };
+        if head.embedding != transformer.length() || head.fingerprint != transformer.fingerprint() {
+            return Err(wrong(format!(
+                "its weights are not those that the head was trained with; run `urlshort classify \
+                 train --model-dir {}` once",
+                folder.display()
+            )));
+        }
+        let fingerprint = transformer.fingerprint().get(..8).unwrap_or("").to_owned();
+        let name = format!("{}-{fingerprint}-{GENERATION}", transformer.name());
+        self.model.store(Some(Arc::new(Model {
+            transformer,
+            head,
+            name,
+        })));
+        telemetry::classifier_model(true);
+        Ok(())
+    }
+
+    /// Without the cargo feature `classify` there are rules alone.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(feature = "classify"))]
+    pub fn load_model(&self, folder: &std::path::Path) -> Result<(), ModelError> {
+        Err(ModelError::Unusable {
+            folder: folder.to_owned(),
+            why: "this program was built without the cargo feature `classify`".to_owned(),
+        })
+    }
+
+    /// The name of who answers now: it stands in every label.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let model = self.model.load();
+        model
+            .as_ref()
+            .map_or_else(|| format!("rules-{GENERATION}"), |model| model.name.clone())
+    }
+
+    /// The higher, the better the answers: labels of a lower rank are made again.
+    #[must_use]
+    pub fn rank(&self) -> i32 {
+        GENERATION * 2 + i32::from(self.model.load().is_some())
+    }
+
+    /// How dangerous `url` looks: rules alone, in microseconds.
+    #[must_use]
+    pub fn assess(&self, url: &str) -> Assessment {
+        self.risk
+            .assess(url, &self.lists, self.lexicon.vocabulary())
+    }
+
+    /// Answers in order. With a model this computes for milliseconds a question: not on a thread
+    /// that serves.
+    #[must_use]
+    pub fn answer(&self, questions: &[Question]) -> Vec<Answer> {
+        let read: Vec<Read> = questions.iter().map(|one| self.read(one)).collect();
+        let beside = self.ask_model(&read);
+        let mut answers = Vec::with_capacity(questions.len());
+        for (at, (question, read)) in questions.iter().zip(read).enumerate() {
+            let model = beside.as_ref().and_then(|all| all.get(at));
+            answers.push(self.decide(question, read, model));
+        }
+        answers
+    }
+
+    /// An answer of the rules alone, whether there is a model or not.
+    #[must_use]
+    pub fn answer_by_rules(&self, question: &Question) -> Answer {
+        self.decide(question, self.read(question), None)
+    }
+
+    fn read(&self, question: &Question) -> Read {
+        let title = question.title.as_deref();
+        let words = words::read(&question.url, title, self.lexicon.vocabulary());
+        let mut heard = self.lexicon.hear(&words, self.sites);
+        let site = heard.site.iter().position(|score| *score > 0.0);
+        heard.site = [0.0; Category::COUNT]; // counted apart: the head never learned from it
+        Read {
+            features: features::of(&words, &heard),
+            spoke: heard.spoke,
+            site: site.and_then(Category::from_number),
+            words,
+        }
+    }
+
+    #[cfg(feature = "classify")]
+    fn ask_model(&self, read: &[Read]) -> Option<Vec<Shares>> {
+        let model = self.model.load_full()?;
+        let texts: Vec<String> = read.iter().map(|one| one.words.text()).collect();
+        match model.transformer.embed(&texts) {
+            Ok(vectors) => {
+                let asked = read.iter().zip(&vectors);
+                Some(
+                    asked
+                        .map(|(one, vector)| model.head.shares(&one.features, Some(vector)))
+                        .collect(),
+                )
+            }
+            Err(error) => {
+                telemetry::classify_errors("model", 1);
+                tracing::error!(%error, "the model failed; the rules answer");
+                None
+            }
+        }
+    }
+
+    #[cfg(not(feature = "classify"))]
+    #[expect(clippy::unused_self, reason = "the other build has a model")]
+    fn ask_model(&self, _read: &[Read]) -> Option<Vec<Shares>> {
+        None
+    }
+
+    fn decide(&self, question: &Question, read: Read, model: Option<&Shares>) -> Answer {
+        let by_rules = self.rules.shares(&read.features, None);
+        let (mut shares, mut decided, threshold) = match model {
+            None => (by_rules, Decided::Rules, self.rules.threshold),
+            Some(by_model) => self.combine(&by_rules, by_model),
+        };
+        if let Some(site) = read.site {
+            for (at, share) in shares.iter_mut().enumerate() {
+                let known = f32::from(u8::from(at == site.number()));
+                *share = SITE_SHARE * known + (1.0 - SITE_SHARE) * *share;
+            }
+            if train::best_named(&shares).0 == site.number() {
+                decided = Decided::KnownSite;
+            }
+        }
+        let (best, share) = train::best_named(&shares);
+        let none = shares.get(Category::Other.number()).copied().unwrap_or(0.0);
+        let category = Category::from_number(best)
+            .filter(|_| share >= threshold && share > none)
+            .unwrap_or(Category::Other);
+        let confidence = if category == Category::Other {
+            none.max(1.0 - share)
+        } else {
+            share
+        };
+        let assessment = self.assess(&question.url);
+        Answer {
+            label: Label {
+                category,
+                confidence: confidence.clamp(0.0, 1.0),
+                risk: assessment.risk.clone(),
+            },
+            shares,
+            decided,
+            words: read.words,
+            spoke: read.spoke,
+            assessment,
+        }
+    }
+
+    /// The weighted geometric mean of two opinions, and whose it is in the end.
+    #[cfg(feature = "classify")]
+    fn combine(&self, rules: &Shares, model: &Shares) -> (Shares, Decided, f32) {
+        let mut shares = [0.0; Category::COUNT];
+        for ((share, rules), model) in shares.iter_mut().zip(rules).zip(model) {
+            let mixed =
+                MODEL_SHARE * model.max(1e-6).ln() + (1.0 - MODEL_SHARE) * rules.max(1e-6).ln();
+            *share = mixed.exp();
+        }
+        let all: f32 = shares.iter().sum();
+        for share in &mut shares {
+            *share /= all;
+        }
+        let best = train::best_named(&shares).0;
+        let agrees = |shares: &Shares| train::best_named(shares).0 == best;
+        let decided = match (agrees(rules), agrees(model)) {
+            (true, true) => Decided::Both,
+            (true, false) => Decided::Rules,
+            (false, _) => Decided::Model,
+        };
+        let loaded = self.model.load();
+        let threshold = loaded
+            .as_ref()
+            .map_or(self.rules.threshold, |model| model.head.threshold);
+        (shares, decided, threshold)
+    }
+
+    #[cfg(not(feature = "classify"))]
+    fn combine(&self, rules: &Shares, _model: &Shares) -> (Shares, Decided, f32) {
+        (*rules, Decided::Rules, self.rules.threshold)
+    }
+}

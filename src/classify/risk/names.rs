@@ -1,0 +1,161 @@
+//! Hosts that borrow the name of somebody else, and alphabets that are mixed to do so.
+
+use url::Url;
+
+use crate::classify::brands::Likeness;
+use crate::classify::risk::Found;
+use crate::classify::risk::Name;
+use crate::classify::risk::RiskRules;
+use crate::classify::words::Vocabulary;
+
+/// Names that are one letter away from a brand and yet their own.
+const OWN_NAMES: [&str; 12] = [
+    "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased", "revolt", "ledgers",
+    "strip", "stripes", "hermed",
+];
+
+impl RiskRules {
+    pub(super) fn judge_brands(
+        &self,
+        name: &Name,
+        (bait, cheap): (usize, bool),
+        url: &Url,
+        vocabulary: &Vocabulary,
+        found: &mut Found,
+    ) {
+        // A whole address of a brand in front of another site: paypal.com.example.org.
+        for two in name
+            .labels
+            .windows(2)
+            .take(name.labels.len().saturating_sub(2))
+        {
+            if let [brand, end] = two
+                && matches!(
+                    end.as_str(),
+                    "com" | "net" | "org" | "de" | "co" | "fr" | "es" | "it"
+                )
+                && self.brands.like(brand).is_some()
+            {
+                found.add(
+                    format!("{brand}.{end} stands in front of another site"),
+                    0.92,
+                );
+                return;
+            }
+        }
+        let in_path = url
+            .path()
+            .split(['/', '-', '_', '.'])
+            .any(|word| self.bait.contains(word));
+        for (label, is_site) in name
+            .below
+            .iter()
+            .map(|label| (label, false))
+            .chain([(&name.site, true)])
+        {
+            let whole = self.likeness(label, vocabulary);
+            let parts = label.split('-').filter(|part| part.len() < label.len());
+            let part = whole.is_none().then(|| {
+                parts
+                    .into_iter()
+                    .find_map(|part| self.likeness(part, vocabulary))
+            });
+            let Some((brand, likeness)) = whole.or(part.flatten()) else {
+                if let Some((brand, word)) = self.glued(label) {
+                    found.add(
+                        format!("the name {brand} with {word} in a foreign host"),
+                        0.85,
+                    );
+                    return;
+                }
+                continue;
+            };
+            if self.brands.is_own(brand, &name.site) && likeness == Likeness::Same && is_site {
+                // The brand's own name under an end that is mostly abused, or on a lent host.
+                found.add(format!("the name {brand} where everybody may take it"), 0.4);
+                continue;
+            }
+            match likeness {
+                Likeness::Homoglyph => {
+                    // Nobody registers a name by accident that only looks like another one.
+                    found.certain |= !label.is_ascii() && is_site;
+                    found.add(format!("the host is made to look like {brand}"), 0.95);
+                }
+                Likeness::LookAlike => {
+                    found.certain |= !label.is_ascii() && is_site;
+                    found.add(
+                        format!("letters or digits in the host imitate {brand}"),
+                        0.9,
+                    );
+                }
+                Likeness::Typo => {
+                    let weight = if bait > 0 || in_path { 0.75 } else { 0.55 };
+                    found.add(format!("the host is one letter away from {brand}"), weight);
+                }
+                Likeness::Same => {
+                    let risky = bait > 0 || name.lent && in_path;
+                    let (weight, how) = match (risky, in_path || name.lent || cheap) {
+                        (true, _) => (0.85, " with a word that asks for trust"),
+                        (false, true) => (0.4, ""),
+                        (false, false) => (0.3, ""),
+                    };
+                    found.add(format!("the name {brand}{how} in a foreign host"), weight);
+                }
+            }
+            return;
+        }
+    }
+
+    /// The brand that a token is like; words of a language are no typing errors.
+    fn likeness(&self, token: &str, vocabulary: &Vocabulary) -> Option<(&'static str, Likeness)> {
+        let (brand, likeness) = self.brands.like(token)?;
+        let own = OWN_NAMES.contains(&token) || vocabulary.knows(token);
+        (likeness != Likeness::Typo || !own).then_some((brand, likeness))
+    }
+
+    /// A brand and a word that asks for trust, written as one word.
+    fn glued(&self, label: &str) -> Option<(&'static str, String)> {
+        self.brands
+            .names()
+            .filter(|brand| brand.len() >= 5)
+            .find_map(|brand| {
+                let front = label.strip_prefix(brand);
+                let rest = front.or_else(|| label.strip_suffix(brand))?;
+                let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
+                let all_bait = rest.split('-').all(|word| self.bait.contains(word));
+                (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
+            })
+    }
+}
+
+/// Letters of several alphabets in one label, and what can only be written in punycode.
+pub(super) fn judge_scripts(name: &Name, found: &mut Found) {
+    for label in &name.labels {
+        let mut scripts: Vec<&str> = label.chars().filter_map(script).collect();
+        scripts.sort_unstable();
+        scripts.dedup();
+        if scripts.len() > 1 && scripts.contains(&"latin") {
+            found.add(
+                format!("the host mixes alphabets ({})", scripts.join(" and ")),
+                0.75,
+            );
+            return;
+        }
+    }
+    if name.labels.iter().any(|label| !label.is_ascii()) {
+        found.add("the host is written in punycode", 0.1);
+    }
+}
+
+fn script(c: char) -> Option<&'static str> {
+    match u32::from(c) {
+        0x41..=0x5a | 0x61..=0x7a | 0xc0..=0x24f | 0x250..=0x2af => Some("latin"),
+        0x370..=0x3ff | 0x1f00..=0x1fff => Some("greek"),
+        0x400..=0x52f => Some("cyrillic"),
+        0x530..=0x58f => Some("armenian"),
+        0x590..=0x5ff => Some("hebrew"),
+        0x600..=0x6ff => Some("arabic"),
+        0x13a0..=0x13ff => Some("cherokee"),
+        _ => None,
+    }
+}

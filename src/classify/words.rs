@@ -1,0 +1,373 @@
+//! This file takes a URL apart: the words that say what it is about.
+//!
+//! Percent-decoded, split on case and punctuation, accents folded, stop words and identifiers
+//! dropped. Everything is bounded, whatever stands in the URL: nothing here can be made slow.
+
+use std::collections::HashMap;
+
+use url::Url;
+
+use crate::classify::letters::camel;
+use crate::classify::letters::fold;
+use crate::classify::letters::is_identifier;
+use crate::classify::letters::is_word;
+use crate::classify::letters::letters_and_digits;
+
+/// Words of each kind that are read at most.
+const MAX_WORDS: usize = 40;
+/// Characters of a URL and of a title that are read at most.
+const MAX_URL: usize = 4_096;
+const MAX_TITLE: usize = 512;
+/// The longest text that is looked for words inside.
+const MAX_COMPOUND: usize = 40;
+
+/// The words of a URL and a title.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The host without `www.`, as it is written.
+    pub host: String,
+    /// The registrable name without its suffix: the site.
+    pub site: String,
+    /// Words inside the host's labels.
+    pub of_host: Vec<String>,
+    /// The last label of the host.
+    pub tld: String,
+    /// Words of the path.
+    pub of_path: Vec<String>,
+    /// Words of the query's keys, and of its values where they are words.
+    pub of_query: Vec<String>,
+    /// Words of the title.
+    pub of_title: Vec<String>,
+    /// The title itself, cut and without control characters.
+    pub title: String,
+}
+
+impl Words {
+    /// The words of the path and the query.
+    pub fn of_rest(&self) -> impl Iterator<Item = &String> {
+        self.of_path.iter().chain(&self.of_query)
+    }
+
+    /// What a sentence model reads: host, words of the host, end, words of the rest, title.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let end = match self.tld.split('.').next().unwrap_or("") {
+            "gov" | "gob" | "gouv" | "gv" | "mil" => "government",
+            "edu" | "ac" => "university",
+            "gg" => "gaming",
+            other => other,
+        };
+        let rest: Vec<&str> = self.of_rest().take(24).map(String::as_str).collect();
+        let mut text = format!(
+            "{} : {} {end} . {}",
+            self.host,
+            self.of_host.join(" "),
+            rest.join(" ")
+        );
+        if !self.title.is_empty() {
+            text.push_str(" . ");
+            text.push_str(&self.title);
+        }
+        text
+    }
+
+    /// Every word, for people.
+    #[must_use]
+    pub fn all(&self) -> Vec<&str> {
+        let kinds = [&self.of_host, &self.of_path, &self.of_query, &self.of_title];
+        kinds.into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+/// Known words with the cost of meeting them, for finding words inside a text without spaces.
+#[derive(Debug)]
+pub struct Vocabulary {
+    cost: HashMap<Box<str>, f32>,
+}
+
+impl Vocabulary {
+    /// Of lists of words, the most frequent first; a word keeps its best place.
+    pub fn of<'word>(lists: impl IntoIterator<Item = Vec<&'word str>>) -> Self {
+        let mut cost: HashMap<Box<str>, f32> = HashMap::new();
+        for list in lists {
+            for (rank, word) in list.into_iter().enumerate() {
+                #[expect(clippy::cast_precision_loss, reason = "a rank of a few thousand")]
+                let price = ((rank + 200) as f32).ln();
+                let known = cost.entry(word.into()).or_insert(price);
+                *known = known.min(price);
+            }
+        }
+        Self { cost }
+    }
+
+    /// Whether it is a known word.
+    #[must_use]
+    pub fn knows(&self, word: &str) -> bool {
+        self.cost.contains_key(word)
+    }
+
+    fn price(&self, piece: &str) -> f32 {
+        let known = self.cost.get(piece).copied();
+        match (piece.len(), known) {
+            // Two letters are more often a piece of something than a word.
+            (1 | 2, Some(price)) => price + 6.0,
+            (_, Some(price)) => price,
+            #[expect(clippy::cast_precision_loss, reason = "at most forty letters")]
+            (letters, None) => 9.0 + 3.5 * letters as f32,
+        }
+    }
+
+    /// The cheapest way to read `text` (ASCII letters) as words; unknown stretches stay whole.
+    #[must_use]
+    pub fn split(&self, text: &str) -> Vec<String> {
+        if !text.is_ascii() || text.len() > MAX_COMPOUND || self.knows(text) {
+            return vec![text.to_owned()];
+        }
+        let mut best: Vec<(f32, usize)> = vec![(0.0, 0)];
+        for end in 1..=text.len() {
+            let mut cheapest = (f32::MAX, 0);
+            for start in end.saturating_sub(20)..end {
+                let piece = text.get(start..end).unwrap_or("");
+                let before = best.get(start).map_or(0.0, |(price, _)| *price);
+                let price = before + self.price(piece);
+                if price < cheapest.0 {
+                    cheapest = (price, start);
+                }
+            }
+            best.push(cheapest);
+        }
+        let mut words = Vec::new();
+        let mut end = text.len();
+        while end > 0 {
+            let start = best.get(end).map_or(0, |(_, start)| *start);
+            words.push(text.get(start..end).unwrap_or("").to_owned());
+            end = start;
+        }
+        words.reverse();
+        words
+    }
+}
+
+/// The words of `url` and `title`. A text that is no URL is read as words alone.
+#[must_use]
+pub fn read(url: &str, title: Option<&str>, vocabulary: &Vocabulary) -> Words {
+    let cut: String = url.chars().take(MAX_URL).collect();
+    let mut words = Words::default();
+    match Url::parse(&cut) {
+        Ok(parsed) => {
+            let host = parsed.host_str().unwrap_or("").to_ascii_lowercase();
+            read_host(&host, vocabulary, &mut words);
+            for segment in parsed.path_segments().into_iter().flatten() {
+                collect(&decoded(segment), vocabulary, &mut words.of_path);
+            }
+            for (key, value) in parsed.query_pairs() {
+                if key.starts_with("utm_") {
+                    continue; // how somebody came, not what is there
+                }
+                collect(&key, vocabulary, &mut words.of_query);
+                if value.len() <= 80 {
+                    collect(&value, vocabulary, &mut words.of_query);
+                }
+            }
+            if let Some(fragment) = parsed.fragment().filter(|part| part.len() <= 80) {
+                collect(&decoded(fragment), vocabulary, &mut words.of_path);
+            }
+        }
+        Err(_) => collect(&cut, vocabulary, &mut words.of_path),
+    }
+    let title = title.unwrap_or("").chars().filter(|c| !c.is_control());
+    words.title = title.take(MAX_TITLE).collect();
+    collect(&words.title, vocabulary, &mut words.of_title);
+    words
+}
+
+/// Registry suffixes of two labels, so that `bbc.co.uk` is the site `bbc`.
+fn is_second_level(label: &str) -> bool {
+    matches!(
+        label,
+        "co" | "com"
+            | "org"
+            | "net"
+            | "ac"
+            | "edu"
+            | "gov"
+            | "gob"
+            | "gouv"
+            | "gv"
+            | "go"
+            | "or"
+            | "ne"
+            | "asso"
+            | "govt"
+            | "nhs"
+            | "mil"
+            | "school"
+            | "sch"
+    )
+}
+
+/// How many labels at the end of a host are the registry's, not the site's.
+pub(super) fn suffix_labels(labels: &[String]) -> usize {
+    let second = labels.len().checked_sub(2).and_then(|at| labels.get(at));
+    let second = second.is_some_and(|label| is_second_level(label));
+    if second && labels.len() > 2 { 2 } else { 1 }
+}
+
+fn read_host(host: &str, vocabulary: &Vocabulary, words: &mut Words) {
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    host.clone_into(&mut words.host);
+    let unicode = idna_to_unicode(host);
+    let mut labels: Vec<&str> = unicode.split('.').collect();
+    if labels.len() > 1 {
+        words.tld = labels.pop().unwrap_or("").to_owned();
+        if labels.len() > 1 && labels.last().is_some_and(|label| is_second_level(label)) {
+            let second = labels.pop().unwrap_or("");
+            if second.len() > 2 || second == "ac" {
+                words.tld = format!("{second}.{}", words.tld);
+            }
+        }
+    }
+    words.site = labels.last().copied().unwrap_or("").to_owned();
+    for label in labels {
+        let folded = fold(label);
+        for part in folded.split(|c: char| !c.is_ascii_alphanumeric()) {
+            for piece in letters_and_digits(part) {
+                if piece.len() < 2 || !piece.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+                    continue;
+                }
+                words.of_host.extend(
+                    vocabulary
+                        .split(piece)
+                        .into_iter()
+                        .filter(|word| is_word(word)),
+                );
+            }
+        }
+    }
+    words.of_host.truncate(MAX_WORDS);
+}
+
+/// The host as people read it; what cannot be decoded stays as it is.
+pub(super) fn idna_to_unicode(host: &str) -> String {
+    if !host.contains("xn--") {
+        return host.to_owned();
+    }
+    let (unicode, result) = idna::domain_to_unicode(host);
+    if result.is_ok() {
+        unicode
+    } else {
+        host.to_owned()
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let bytes: Vec<u8> = {
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+            let value = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+            match (byte, value) {
+                (b'%', Some(value)) => {
+                    out.push(value);
+                    rest = after.get(2..).unwrap_or(&[]);
+                }
+                (b'+', _) => {
+                    out.push(b' ');
+                    rest = after;
+                }
+                _ => {
+                    out.push(byte);
+                    rest = after;
+                }
+            }
+        }
+        out
+    };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Adds the words of a text: split on case and punctuation, folded, identifiers dropped.
+fn collect(text: &str, vocabulary: &Vocabulary, into: &mut Vec<String>) {
+    for part in text.split(|c: char| !c.is_alphanumeric()) {
+        if into.len() >= MAX_WORDS {
+            return;
+        }
+        if part.is_empty() || is_identifier(part) {
+            continue;
+        }
+        for piece in camel(part) {
+            let folded = fold(piece);
+            for piece in letters_and_digits(&folded) {
+                if !is_word(piece) || is_identifier(piece) {
+                    continue;
+                }
+                // A compound is read as its words, and kept: both may be known.
+                let pieces = vocabulary.split(piece);
+                let whole = pieces.len() == 1;
+                let known = pieces.iter().filter(|word| word.len() > 2).count();
+                into.push(piece.to_owned());
+                if !whole && known > 1 && pieces.iter().all(|word| vocabulary.knows(word)) {
+                    into.extend(pieces.into_iter().filter(|word| is_word(word)));
+                }
+            }
+        }
+    }
+    into.truncate(MAX_WORDS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocabulary() -> Vocabulary {
+        Vocabulary::of([vec![
+            "kartoffel",
+            "suppe",
+            "daily",
+            "garden",
+            "news",
+            "play",
+            "free",
+        ]])
+    }
+
+    #[track_caller]
+    fn check(url: &str, host: &[&str], rest: &[&str]) {
+        let words = read(url, None, &vocabulary());
+        assert_eq!(words.of_host, host, "{url}");
+        assert_eq!(words.of_rest().collect::<Vec<_>>(), rest, "{url}");
+    }
+
+    #[test]
+    fn words_are_found_and_identifiers_dropped() {
+        check(
+            "https://www.dailygarden.co.uk/News/2024/03/05/8412733-a1b2c3d4e5.html",
+            &["daily", "garden"],
+            &["news"],
+        );
+        check(
+            "https://play4free.io/myGreatGame?sessionKey=9f8e7d6c5b4a&sort=newest",
+            &["play", "free"],
+            &["great", "game", "session", "key", "sort", "newest"],
+        );
+        check(
+            "https://xn--bcher-kva.example/Kartoffelsuppe%20f%C3%BCr%20G%C3%A4ste",
+            &["buecher"],
+            &["kartoffelsuppe", "kartoffel", "suppe", "gaeste"],
+        );
+        check("not a url", &[], &["url"]);
+    }
+
+    #[test]
+    fn whatever_is_sent_is_read_in_bounded_time() {
+        let long = format!("https://e.x/{}", "a-Ä%ff%".repeat(40_000));
+        let words = read(
+            &long,
+            Some(&"\u{0}\u{202e}😀 x".repeat(9_000)),
+            &vocabulary(),
+        );
+        assert!(words.of_path.len() <= MAX_WORDS && words.of_title.len() <= MAX_WORDS);
+        assert!(!words.title.contains('\u{0}'));
+    }
+}

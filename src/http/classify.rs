@@ -1,0 +1,158 @@
+//! `POST /api/v1/classify`: what URLs are about and how dangerous they look, without making links.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::classify::Answer;
+use crate::classify::Question;
+use crate::domain::key::Scope;
+use crate::http::body;
+use crate::http::caller::caller_with;
+use crate::http::error::ApiError;
+use crate::http::links::rounded;
+use crate::http::state::AppState;
+use crate::service::link_input::FieldError;
+use crate::service::link_input::has_control;
+
+/// URLs in one request.
+const MAX_URLS: usize = 100;
+/// The longest URL, as for targets.
+const MAX_BYTES: usize = 2_048;
+const PATIENCE: Duration = Duration::from_secs(10);
+const TOO_SLOW: &str = "The classifier is busy; ask again for fewer URLs.";
+
+/// `POST /api/v1/classify`
+pub(super) async fn classify(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    caller_with(&state, &request, Scope::LinksRead)?;
+    let body = body::json(&request, payload, body::ORDINARY).await?;
+    let questions = questions(&body)?;
+    let classifier = Arc::clone(&state.classifier);
+    let model = classifier.name();
+    // A pass of the model takes milliseconds: never on a thread that serves redirects.
+    let asked = web::block(move || classifier.answer(&questions));
+    let answers = match actix_web::rt::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answers)) => answers,
+        Ok(Err(error)) => return Err(ApiError::Internal(format!("classify: {error}"))),
+        Err(_) => return Err(ApiError::TooSlow(TOO_SLOW)),
+    };
+    let answers: Vec<Value> = answers.iter().map(|one| answer_json(one, &model)).collect();
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(answers))
+}
+
+fn answer_json(answer: &Answer, model: &str) -> Value {
+    let (label, risk) = (&answer.label, &answer.label.risk);
+    json!({
+        "category": label.category, "confidence": rounded(label.confidence),
+        "risk": {
+            "score": rounded(risk.score), "verdict": risk.verdict, "reasons": risk.reasons,
+        },
+        "decided_by": answer.decided, "model": model,
+    })
+}
+
+fn complaint(pointer: &str, code: &'static str, detail: &str) -> FieldError {
+    let name = pointer.trim_start_matches('/');
+    FieldError {
+        pointer: pointer.to_owned(),
+        code,
+        detail: format!("{name} {detail}").trim_start().to_owned(),
+    }
+}
+
+/// The URLs of `{url}` or `{urls: []}`.
+fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
+    let wrong = |complaint| Err(ApiError::Invalid(vec![complaint]));
+    let Value::Object(map) = body else {
+        return wrong(complaint(
+            "",
+            "wrong_type",
+            "the body must be {\"url\": …} or {\"urls\": […]}",
+        ));
+    };
+    if let Some(name) = map
+        .keys()
+        .find(|name| !matches!(name.as_str(), "url" | "urls"))
+    {
+        let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        return wrong(complaint(
+            &format!("/{shown}"),
+            "unknown_field",
+            "is no field here",
+        ));
+    }
+    let urls: Vec<(String, &Value)> = match (map.get("url"), map.get("urls")) {
+        (Some(url), None) => vec![("/url".to_owned(), url)],
+        (None, Some(Value::Array(urls))) if (1..=MAX_URLS).contains(&urls.len()) => {
+            let places = (0..urls.len()).map(|at| format!("/urls/{at}"));
+            places.zip(urls).collect()
+        }
+        (None, Some(_)) => {
+            return wrong(complaint(
+                "/urls",
+                "out_of_range",
+                "must be a list of 1 to 100 URLs",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return wrong(complaint(
+                "/urls",
+                "conflict",
+                "stands beside url; send one of them",
+            ));
+        }
+        (None, None) => {
+            return wrong(complaint(
+                "/url",
+                "required",
+                "is required: the URL to classify",
+            ));
+        }
+    };
+    let mut questions = Vec::with_capacity(urls.len());
+    let mut complaints = Vec::new();
+    for (pointer, url) in urls {
+        match url.as_str() {
+            None => complaints.push(complaint(&pointer, "wrong_type", "must be a text")),
+            Some(url) if has_control(url) => {
+                complaints.push(complaint(
+                    &pointer,
+                    "control_characters",
+                    "contains control characters",
+                ));
+            }
+            Some(url) if url.len() > MAX_BYTES => {
+                complaints.push(complaint(
+                    &pointer,
+                    "too_long",
+                    "is longer than 2,048 bytes",
+                ));
+            }
+            Some(url) if url::Url::parse(url).is_err() => {
+                let problem = "is not an absolute URL such as https://example.com/page";
+                complaints.push(complaint(&pointer, "malformed_url", problem));
+            }
+            Some(url) => questions.push(Question {
+                url: url.to_owned(),
+                title: None,
+            }),
+        }
+    }
+    if complaints.is_empty() {
+        Ok(questions)
+    } else {
+        Err(ApiError::Invalid(complaints))
+    }
+}

@@ -1,0 +1,327 @@
+//! Labels: links in, categories and verdicts into their rows.
+//!
+//! # Why
+//!
+//! The sweep is the one way that needs nothing but the databases: it finds what has no label, or
+//! one of an older labeller. Events only make it sooner, so losing one costs seconds, not a label.
+//! A label is written where the version still is the one that was read; two workers that meet do
+//! the same work twice and no harm.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::classify::Answer;
+use crate::classify::Classifier;
+use crate::classify::Decided;
+use crate::classify::Question;
+use crate::classify::fetch::Fetcher;
+use crate::domain::label::Category;
+use crate::domain::label::Label;
+use crate::domain::label::Risk;
+use crate::events::links::LinkEvents;
+use crate::pipeline::pace::Backoff;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::rows::Labeller as Signature;
+use crate::store::rows::NewLabel;
+use crate::store::rows::ToLabel;
+use crate::store::shard::Shard;
+use crate::telemetry;
+
+/// Links in one batch.
+pub(super) const BATCH: usize = 128;
+/// Rows in one step of a walk over all links.
+const STEP: usize = 1_000;
+/// The backlog is counted up to here.
+const COUNTED: usize = 100_000;
+/// How long news gather before they are read.
+const GATHER: Duration = Duration::from_millis(10);
+/// Between two looks at the files of the block lists.
+const LISTS_EVERY: Duration = Duration::from_secs(1);
+
+/// What labelling needs.
+#[derive(Clone, Debug)]
+pub struct Labeller {
+    /// The shards.
+    pub store: Arc<Store>,
+    /// Who says what a link is about.
+    pub classifier: Arc<Classifier>,
+    /// Fetches pages, where that is wanted.
+    pub fetcher: Option<Arc<Fetcher>>,
+    /// Grows with every change of the block lists.
+    pub lists: Arc<AtomicU64>,
+}
+
+impl Labeller {
+    /// Labels `links`, which one shard owns; answers how many carry the label now.
+    ///
+    /// # Errors
+    /// An outage of the shard.
+    pub async fn label(
+        &self,
+        shard: &Shard,
+        links: Vec<ToLabel>,
+        force: bool,
+    ) -> Result<usize, StoreError> {
+        if links.is_empty() {
+            return Ok(0);
+        }
+        let (name, rank) = (self.classifier.name(), self.classifier.rank());
+        let labels = self.judge(links).await;
+        let signature = Signature {
+            model: &name,
+            rank,
+            force,
+        };
+        let done = shard.label(&labels, signature).await?;
+        if !done.changed.is_empty() {
+            tracing::info!(links = done.changed.len(), "verdicts changed");
+        }
+        Ok(done.written)
+    }
+
+    /// The labels of `links`. What the classifier fails on is looked at alone, and set aside.
+    async fn judge(&self, links: Vec<ToLabel>) -> Vec<NewLabel> {
+        let mut labels = Vec::with_capacity(links.len());
+        let mut parts = vec![links];
+        while let Some(mut part) = parts.pop() {
+            match self.ask(&part).await {
+                Some(answers) => {
+                    for (link, answer) in part.into_iter().zip(answers) {
+                        count(&answer);
+                        labels.push(signed(link, answer.label));
+                    }
+                }
+                None if part.len() > 1 => {
+                    let right = part.split_off(part.len() / 2);
+                    parts.extend([part, right]);
+                }
+                None => {
+                    telemetry::classify_errors("link", 1);
+                    for link in part {
+                        tracing::error!(code = %link.code, "the classifier fails on this link");
+                        labels.push(signed(link, set_aside()));
+                    }
+                }
+            }
+        }
+        labels
+    }
+
+    /// The answers for a batch; `None`: the classifier failed on something in it.
+    async fn ask(&self, links: &[ToLabel]) -> Option<Vec<Answer>> {
+        let mut questions: Vec<Question> = links
+            .iter()
+            .map(|link| Question {
+                url: link.target.clone(),
+                title: link.title.clone(),
+            })
+            .collect();
+        if let Some(fetcher) = &self.fetcher {
+            fetcher.fill_titles(&mut questions).await;
+        }
+        let (classifier, begun) = (Arc::clone(&self.classifier), Instant::now());
+        let asked = tokio::task::spawn_blocking(move || classifier.answer(&questions));
+        let answers = asked
+            .await
+            .ok()
+            .filter(|answers| answers.len() == links.len());
+        if answers.is_some() {
+            telemetry::classify_batch(begun.elapsed(), links.len());
+        }
+        answers
+    }
+}
+
+fn count(answer: &Answer) {
+    let decided = match answer.decided {
+        Decided::Rules => "rules",
+        Decided::Model => "model",
+        Decided::Both => "both",
+        Decided::KnownSite => "known_site",
+    };
+    telemetry::classified(answer.label.category.word(), decided);
+    telemetry::classify_verdict(answer.label.risk.verdict.word());
+}
+
+fn signed(link: ToLabel, label: Label) -> NewLabel {
+    NewLabel {
+        code: link.code,
+        version: link.version,
+        label,
+    }
+}
+
+/// The label of a link that nothing can be said of.
+fn set_aside() -> Label {
+    Label {
+        category: Category::Other,
+        confidence: 0.0,
+        risk: Risk {
+            reasons: vec!["the classifier could not read this link".to_owned()],
+            ..Risk::default()
+        },
+    }
+}
+
+/// Labels what has no label of this labeller's rank on the shard at `place`, until `stop`: after
+/// every news, and every so often without.
+pub async fn sweep(
+    labeller: Labeller,
+    place: usize,
+    events: Arc<LinkEvents>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let (mut backoff, mut lists) = (Backoff::default(), 0);
+    let mut news = events.news();
+    loop {
+        let step = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            step = step(&labeller, place, &mut lists) => step,
+        };
+        let pause = match step {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => {
+                backoff.reset();
+                every
+            }
+            Err(error) => {
+                telemetry::classify_errors("store", 1);
+                tracing::debug!(place, %error, "links cannot be labelled now");
+                backoff.next()
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => (),
+            // Those who come together are read together.
+            Ok(()) = news.changed() => tokio::time::sleep(GATHER).await,
+        }
+    }
+}
+
+/// One batch; `true`: there may be more.
+async fn step(labeller: &Labeller, place: usize, lists: &mut u64) -> Result<bool, StoreError> {
+    let Some(member) = labeller.store.members().get(place) else {
+        return Ok(false);
+    };
+    if !member.takes_part() || !member.shard.is_up() {
+        return Ok(false);
+    }
+    let now = labeller.lists.load(Ordering::Acquire);
+    if *lists != now {
+        rescan(labeller, &member.shard).await?;
+        *lists = now;
+    }
+    let rank = labeller.classifier.rank();
+    let links = member.shard.unlabelled(rank, BATCH).await?;
+    let found = links.len();
+    let written = labeller.label(&member.shard, links, false).await?;
+    let backlog = if found < BATCH {
+        0
+    } else {
+        member.shard.label_backlog(rank, COUNTED).await?
+    };
+    telemetry::classify_backlog(place, backlog);
+    // Links that change faster than they are read would else keep this loop spinning.
+    Ok(found == BATCH && written > 0)
+}
+
+/// Judges every link anew whose verdict the changed block lists turn.
+async fn rescan(labeller: &Labeller, shard: &Shard) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let links = shard.to_label_after(&after, STEP).await?;
+        let Some(last) = links.last() else {
+            return Ok(());
+        };
+        after = last.code.to_string();
+        let turned = links.into_iter().filter(|link| {
+            let found = labeller.classifier.assess(&link.target);
+            found.risk.verdict != link.verdict
+        });
+        for part in turned.collect::<Vec<_>>().chunks(BATCH) {
+            labeller.label(shard, part.to_vec(), true).await?;
+        }
+    }
+}
+
+/// Labels every link of `shard`, whoever did before; `progress` is told after each batch.
+///
+/// # Errors
+/// An outage of the shard.
+pub async fn backfill(
+    labeller: &Labeller,
+    shard: &Shard,
+    mut progress: impl FnMut(usize),
+) -> Result<usize, StoreError> {
+    let (mut after, mut written) = (String::new(), 0);
+    loop {
+        let links = shard.to_label_after(&after, BATCH).await?;
+        let Some(last) = links.last() else {
+            return Ok(written);
+        };
+        after = last.code.to_string();
+        let read = links.len();
+        written += labeller.label(shard, links, true).await?;
+        progress(read);
+    }
+}
+
+/// Reads the block lists again when their files change, until `stop`.
+pub async fn watch_lists(
+    classifier: Arc<Classifier>,
+    generation: Arc<AtomicU64>,
+    stop: CancellationToken,
+) {
+    loop {
+        let asked = Arc::clone(&classifier);
+        let read = tokio::task::spawn_blocking(move || asked.lists().reload()).await;
+        if let Ok(reload) = read {
+            for complaint in &reload.complaints {
+                tracing::warn!(complaint, "classify.blocklists");
+            }
+            telemetry::blocklist_entries(reload.entries);
+            if reload.changed {
+                tracing::info!(entries = reload.entries, "the block lists were read");
+                generation.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LISTS_EVERY) => (),
+        }
+    }
+}
+
+/// Loads the model of `folder`, in the background of everything else; without it the rules go on.
+pub async fn load_model(classifier: Arc<Classifier>, folder: PathBuf) {
+    let loading = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        (classifier.load_model(&folder), begun.elapsed(), classifier)
+    });
+    match loading.await {
+        Ok((Ok(()), took, classifier)) => {
+            let seconds = took.as_secs_f64();
+            tracing::info!(model = classifier.name(), seconds, "the model is loaded");
+        }
+        Ok((Err(error), _, _)) => {
+            telemetry::classify_errors("model", 1);
+            tracing::error!(%error, "the rules classify alone");
+        }
+        Err(error) => {
+            telemetry::classify_errors("model", 1);
+            tracing::error!(%error, "loading the model failed; the rules classify alone");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The sentence model: its embeddings are those of the reference implementation, and what is wrong
+//! with a folder is told while the rules go on.
+//!
+//! `URLSHORT_TEST_MODEL` names the folder (`make model`; `make test` sets it). Without it these
+//! tests are skipped; `URLSHORT_TEST_REQUIRED=1` makes that a failure.
+#![cfg(feature = "classify")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use urlshort::classify::Classifier;
+use urlshort::classify::Decided;
+use urlshort::classify::ModelError;
+use urlshort::classify::Question;
+use urlshort::classify::transformer::Transformer;
+use urlshort::domain::label::Category;
+
+const GOLDEN: &str = include_str!("golden/minilm.json");
+
+fn folder() -> Option<PathBuf> {
+    let folder = env::var_os("URLSHORT_TEST_MODEL").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(
+            env::var_os("URLSHORT_TEST_REQUIRED").is_none(),
+            "URLSHORT_TEST_MODEL is not set; run `make model` and name the folder"
+        );
+        eprintln!("SKIPPED: URLSHORT_TEST_MODEL names no model; `make model` fetches one");
+    }
+    folder
+}
+
+fn golden() -> (Vec<String>, Vec<Vec<f32>>) {
+    let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+    let sentences = serde_json::from_value(golden["sentences"].clone()).unwrap();
+    let vectors = serde_json::from_value(golden["vectors"].clone()).unwrap();
+    (sentences, vectors)
+}
+
+#[track_caller]
+fn close(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len());
+    let distance = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    let distance = distance.fold(0.0, f32::max);
+    assert!(distance < 1e-4, "{what}: {distance}");
+}
+
+#[test]
+fn embeddings_equal_the_reference_alone_and_in_a_padded_batch() {
+    let Some(folder) = folder() else { return };
+    let (sentences, vectors) = golden();
+    assert!(sentences.len() >= 5);
+    for (sentence, vector) in sentences.iter().zip(&vectors) {
+        // A model of its own each time: nothing is remembered.
+        let model = Transformer::load(&folder).unwrap();
+        let alone = model.embed(std::slice::from_ref(sentence)).unwrap();
+        close(&alone[0], vector, sentence);
+    }
+    let model = Transformer::load(&folder).unwrap();
+    let batch = model.embed(&sentences).unwrap();
+    for ((ours, theirs), sentence) in batch.iter().zip(&vectors).zip(&sentences) {
+        close(ours, theirs, sentence);
+    }
+    // Equal texts are read once and answered in their places.
+    let twice = [
+        sentences[1].clone(),
+        sentences[0].clone(),
+        sentences[1].clone(),
+    ];
+    let again = model.embed(&twice).unwrap();
+    close(&again[0], &vectors[1], "first");
+    close(&again[1], &vectors[0], "second");
+    close(&again[2], &vectors[1], "third");
+}
+
+#[test]
+fn a_classifier_with_a_model_says_who_decided() {
+    let Some(folder) = folder() else { return };
+    let classifier = Classifier::new(Vec::new());
+    let rules = classifier.rank();
+    classifier.load_model(&folder).unwrap();
+    assert!(classifier.rank() > rules);
+    assert!(
+        classifier.name().starts_with("all-MiniLM-L6-v2-"),
+        "{}",
+        classifier.name()
+    );
+    let questions = [
+        (
+            "https://unknown-kitchen.example/grandmas-potato-soup",
+            Some("Potato soup"),
+        ),
+        (
+            "https://a-hiking-blog.example/weekend-in-the-dolomites",
+            None,
+        ),
+        ("https://www.chefkoch.de/", None),
+    ]
+    .map(|(url, title)| Question {
+        url: url.to_owned(),
+        title: title.map(str::to_owned),
+    });
+    let answers = classifier.answer(&questions);
+    assert_eq!(answers[0].label.category, Category::Food);
+    assert_eq!(answers[1].label.category, Category::Travel);
+    assert!(matches!(answers[0].decided, Decided::Model | Decided::Both));
+    assert_eq!(answers[2].decided, Decided::KnownSite);
+    for answer in &answers {
+        assert!((0.0..=1.0).contains(&answer.label.confidence));
+        assert!((answer.shares.iter().sum::<f32>() - 1.0).abs() < 1e-3);
+    }
+}
+
+/// A copy of the model folder with one file replaced.
+fn broken(folder: &Path, name: &str, content: Option<&[u8]>) -> PathBuf {
+    let copy = env::temp_dir().join(format!("urlshort-model-{}", uuid::Uuid::now_v7()));
+    fs::create_dir_all(&copy).unwrap();
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "SHA256SUMS",
+    ] {
+        if file == name {
+            if let Some(content) = content {
+                fs::write(copy.join(file), content).unwrap();
+            }
+        } else {
+            std::os::unix::fs::symlink(folder.join(file), copy.join(file)).unwrap();
+        }
+    }
+    copy
+}
+
+#[track_caller]
+fn told(folder: &Path, word: &str) {
+    let classifier = Classifier::new(Vec::new());
+    let error = classifier.load_model(folder).unwrap_err();
+    assert!(matches!(error, ModelError::Unusable { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("classify.model_dir") && text.contains(word),
+        "{text}"
+    );
+    let question = Question {
+        url: "https://e.example/recipes/tomato-soup".to_owned(),
+        title: None,
+    };
+    let answer = classifier.answer(&[question]).remove(0);
+    assert_eq!(
+        (answer.label.category, answer.decided),
+        (Category::Food, Decided::Rules)
+    );
+}
+
+#[test]
+fn a_model_that_is_missing_is_told_and_the_rules_go_on() {
+    told(Path::new("/nowhere/at/all"), "SHA256SUMS");
+}
+
+#[test]
+fn a_damaged_or_foreign_model_is_told_and_the_rules_go_on() {
+    let Some(folder) = folder() else { return };
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    let config = fs::read_to_string(folder.join("config.json")).unwrap();
+    let cases: [(&str, Option<Vec<u8>>, &str); 5] = [
+        ("model.safetensors", None, "model.safetensors"),
+        ("model.safetensors", Some(b"damage".to_vec()), "damaged"),
+        ("config.json", Some(b"{}".to_vec()), "damaged"),
+        ("SHA256SUMS", Some(b"nonsense".to_vec()), "SHA256SUMS"),
+        (
+            "SHA256SUMS",
+            Some(sums.lines().next().unwrap().as_bytes().to_vec()),
+            "no checksum of",
+        ),
+    ];
+    for (name, content, word) in cases {
+        let copy = broken(&folder, name, content.as_deref());
+        told(&copy, word);
+        fs::remove_dir_all(copy).unwrap();
+    }
+    // Another architecture, with checksums that are right.
+    let other = config.replace("\"bert\"", "\"gpt2\"");
+    let copy = broken(&folder, "config.json", Some(other.as_bytes()));
+    let digest = {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(other.as_bytes());
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let mut lines: Vec<String> = sums.lines().map(str::to_owned).collect();
+    lines[0] = format!("{digest}  config.json");
+    fs::remove_file(copy.join("SHA256SUMS")).unwrap();
+    fs::write(copy.join("SHA256SUMS"), lines.join("\n")).unwrap();
+    told(&copy, "gpt2");
+    fs::remove_dir_all(copy).unwrap();
+}
