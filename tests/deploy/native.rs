@@ -118,15 +118,17 @@ impl Native {
     /// for longer than the test takes.
     pub(crate) fn load(&self, balancer: SocketAddr) -> Role {
         let words = files::texts(&self.compose.service("loadtest")["command"]);
+        let admin = free_port();
         let replaced = |word: String| match word.as_str() {
             "http://balancer:8000" => format!("http://{balancer}"),
             "1500" => "50".to_owned(),
             "60s" => "600s".to_owned(),
+            "0.0.0.0:8001" => here(admin).to_string(),
             _ => word,
         };
         let words: Vec<String> = words.into_iter().map(replaced).collect();
         assert!(words.contains(&"600s".to_owned()) && words.contains(&"50".to_owned()));
-        self.launch_with("loadtest", "loadtest", &words, 0, free_port())
+        self.launch_with("loadtest", "loadtest", &words, 0, admin)
     }
 
     /// Starts it on free ports and waits until its health check passes.

@@ -99,7 +99,7 @@ impl Stack {
         if files::has_command("loadtest") {
             let load = native.load(here(public));
             targets.insert("urlshort-loadtest", vec![(load.admin, json!({}))]);
-            around.push(load.running);
+            others.push(load);
         }
         targets.insert("balancer", vec![(here(measured), json!({}))]);
         targets.insert("alertmanager", vec![(alerts, json!({}))]);
