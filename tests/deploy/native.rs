@@ -116,9 +116,8 @@ impl Native {
 
     /// Starts the load test of compose against the balancer: slower, since others work here too, and
     /// for longer than the test takes.
-    pub(crate) fn load(&self, balancer: SocketAddr) -> Role {
+    pub(crate) fn load(&self, balancer: SocketAddr, admin: u16) -> Role {
         let words = files::texts(&self.compose.service("loadtest")["command"]);
-        let admin = free_port();
         let replaced = |word: String| match word.as_str() {
             "http://balancer:8000" => format!("http://{balancer}"),
             "1500" => "50".to_owned(),
@@ -128,7 +127,9 @@ impl Native {
         };
         let words: Vec<String> = words.into_iter().map(replaced).collect();
         assert!(words.contains(&"600s".to_owned()) && words.contains(&"50".to_owned()));
-        self.launch_with("loadtest", "loadtest", &words, 0, admin)
+        let mut role = self.launch_with("loadtest", "loadtest", &words, 0, admin);
+        role.running.answers(role.admin, "/metrics");
+        role
     }
 
     /// Starts it on free ports and waits until its health check passes.
