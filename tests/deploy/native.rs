@@ -161,6 +161,12 @@ impl Native {
             .entry("URLSHORT__STOP__DELAY_SECONDS".to_owned())
             .and_modify(|seconds| *seconds = "1".to_owned());
         // Tests share one broker.
+        if files::has_command("classify") {
+            environment.insert(
+                "URLSHORT__CLASSIFY__TOPIC".to_owned(),
+                format!("{}-links", self.stores.topic),
+            );
+        }
         environment.insert(
             "URLSHORT__EVENTS__TOPIC".to_owned(),
             self.stores.topic.clone(),
