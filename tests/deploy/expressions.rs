@@ -17,6 +17,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Metrics of subcommands that this build may lack.
 const LATER: &[(&str, &str)] = &[
     ("urlshort_classify_", "classify"),
+    ("urlshort_blocklist_", "classify"),
+    ("urlshort_links_blocked_", "classify"),
+    ("urlshort_link_events_", "classify"),
     ("urlshort_loadtest_", "loadtest"),
 ];
 

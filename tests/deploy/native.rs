@@ -116,17 +116,20 @@ impl Native {
 
     /// Starts the load test of compose against the balancer: slower, since others work here too, and
     /// for longer than the test takes.
-    pub(crate) fn load(&self, balancer: SocketAddr) -> Role {
+    pub(crate) fn load(&self, balancer: SocketAddr, admin: u16) -> Role {
         let words = files::texts(&self.compose.service("loadtest")["command"]);
         let replaced = |word: String| match word.as_str() {
             "http://balancer:8000" => format!("http://{balancer}"),
             "1500" => "50".to_owned(),
             "60s" => "600s".to_owned(),
+            "0.0.0.0:8001" => here(admin).to_string(),
             _ => word,
         };
         let words: Vec<String> = words.into_iter().map(replaced).collect();
         assert!(words.contains(&"600s".to_owned()) && words.contains(&"50".to_owned()));
-        self.launch_with("loadtest", "loadtest", &words, 0, free_port())
+        let mut role = self.launch_with("loadtest", "loadtest", &words, 0, admin);
+        role.running.answers(role.admin, "/metrics");
+        role
     }
 
     /// Starts it on free ports and waits until its health check passes.
@@ -158,6 +161,12 @@ impl Native {
             .entry("URLSHORT__STOP__DELAY_SECONDS".to_owned())
             .and_modify(|seconds| *seconds = "1".to_owned());
         // Tests share one broker.
+        if files::has_command("classify") {
+            environment.insert(
+                "URLSHORT__CLASSIFY__TOPIC".to_owned(),
+                format!("{}-links", self.stores.topic),
+            );
+        }
         environment.insert(
             "URLSHORT__EVENTS__TOPIC".to_owned(),
             self.stores.topic.clone(),

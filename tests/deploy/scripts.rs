@@ -31,7 +31,7 @@ fn secrets_are_made_once_and_fit_together() {
 
 /// `rpk` is played by a script; what is proven is what it is asked for.
 #[test]
-fn the_topic_gets_64_partitions_and_as_many_copies_as_there_are_brokers_up_to_three() {
+fn the_topics_get_64_partitions_and_as_many_copies_as_there_are_brokers_up_to_three() {
     for (brokers, copies) in [(1, 1), (2, 2), (3, 3), (5, 3)] {
         let folder = Folder::new();
         let list: String = (0..brokers).map(|id| format!("{id} host 9092\n")).collect();
@@ -39,7 +39,7 @@ fn the_topic_gets_64_partitions_and_as_many_copies_as_there_are_brokers_up_to_th
         let rpk = format!(
             "#!/bin/bash\necho \"$*\" >>{0}/asked\ncase \"$*\" in\n*--print-brokers) printf 'BROKERS\\nID HOST PORT\\n{list}' ;;\n\
              *--print-partitions) printf 'PARTITION LEADER\\n{partitions}' ;;\n\
-             'topic describe'*) [[ -e {0}/made ]] ;;\n'topic create'*) touch {0}/made ;;\nesac\n",
+             'topic describe'*) [[ -e {0}/made-$3 ]] ;;\n'topic create'*) touch {0}/made-$3 ;;\nesac\n",
             folder.0.display()
         );
         fs::write(folder.0.join("rpk"), rpk.replace("\\n\n", "\\n")).unwrap();
@@ -60,6 +60,8 @@ fn the_topic_gets_64_partitions_and_as_many_copies_as_there_are_brokers_up_to_th
             .lines()
             .find(|line| line.starts_with("topic create"))
             .unwrap();
+        let links = format!("topic create urlshort.links --partitions 64 --replicas {copies} ");
+        assert!(asked.contains(&links), "{asked}");
         let expected = format!("urlshort.clicks --partitions 64 --replicas {copies} ");
         assert!(create.contains(&expected), "{create}");
         for setting in [
@@ -74,7 +76,10 @@ fn the_topic_gets_64_partitions_and_as_many_copies_as_there_are_brokers_up_to_th
             copies == 3,
             "{create}"
         );
-        assert!(run().contains("is there"), "a second start makes nothing");
+        assert!(
+            run().contains("urlshort.links is there"),
+            "a second start makes nothing"
+        );
     }
 }
 

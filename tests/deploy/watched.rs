@@ -34,6 +34,8 @@ struct Stack {
     analytics: Vec<Role>,
     others: Vec<Role>,
     balancer: SocketAddr,
+    /// Where a load test shows its figures, in a build that has it.
+    load: Option<u16>,
     prometheus: Prometheus,
     _around: Vec<Running>,
     native: Native,
@@ -47,6 +49,11 @@ fn every_expression_has_an_answer_and_what_breaks_is_noticed() {
     let mut client = Client::new(stack.balancer);
     let codes = ledger::make_links(&mut client, 200);
     stack.analyze();
+    // It follows links, so there must be some.
+    if let Some(port) = stack.load {
+        let load = stack.native.load(stack.balancer, port);
+        stack.others.push(load);
+    }
     let key = fs::read_to_string(stack.native.path("data/admin-key")).unwrap();
     let key = format!("Bearer {}", key.trim());
     let processes = stack.apps.iter().map(|role| role.public).collect();
@@ -96,16 +103,16 @@ impl Stack {
         if !others.is_empty() {
             targets.insert("urlshort-classify", of(&others));
         }
-        if files::has_command("loadtest") {
-            let load = native.load(here(public));
-            targets.insert("urlshort-loadtest", vec![(load.admin, json!({}))]);
-            around.push(load.running);
+        let load = files::has_command("loadtest").then(free_port);
+        if let Some(port) = load {
+            targets.insert("urlshort-loadtest", vec![(here(port), json!({}))]);
         }
         targets.insert("balancer", vec![(here(measured), json!({}))]);
         targets.insert("alertmanager", vec![(alerts, json!({}))]);
         Some(Self {
             prometheus: Prometheus::start(&native, targets, alerts)?,
             balancer: here(public),
+            load,
             apps,
             analytics,
             others,

@@ -52,7 +52,10 @@ ROWS = [
               "{{category}}"), w=12),
         bars("Verdicts, 24 h", "How many new links were judged suspicious or malicious. A jump is abuse: require "
           "keys (AUTH_ANONYMOUS_CREATE=false).", "short",
-             ("sum by (verdict) (increase(urlshort_classify_verdicts_total[24h]))", "{{verdict}}"),
-             w=12),
+             ("sum by (verdict) (increase(urlshort_classify_verdicts_total[24h])) or vector(0)",
+              "{{verdict}}"), w=12),
+        p("Links refused as dangerous", "Creations whose target is on a block list or certainly "
+          "harmful. A wave is an attack: see who, and the limits on 'HTTP'.", "ops",
+          (rate("urlshort_links_blocked_total") + " or vector(0)", "refused"), w=24, h=6),
     ]),
 ]
