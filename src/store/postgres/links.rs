@@ -168,9 +168,11 @@ impl PostgresShard {
                 ],
             )
             .await?;
-        let made: HashMap<&str, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let outcomes = new.iter().map(|new| match made.get(new.code.as_str()) {
-            Some(at) => Inserted::New(Box::new(new.made(Timestamp::from_micros(*at)))),
+        let made = rows.iter().map(|row| (row.get(0), row.get(1)));
+        let mut made: HashMap<&str, i64> = made.collect();
+        // Of a code that stands twice in one batch, the first has it.
+        let outcomes = new.iter().map(|new| match made.remove(new.code.as_str()) {
+            Some(at) => Inserted::New(Box::new(new.made(Timestamp::from_micros(at)))),
             None => Inserted::Taken,
         });
         Ok(outcomes.collect())
