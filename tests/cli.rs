@@ -9,6 +9,8 @@
     )
 )]
 
+#[path = "cli/classify.rs"]
+mod classify;
 #[path = "cli/diagnose.rs"]
 mod diagnose;
 #[path = "cli/operators.rs"]

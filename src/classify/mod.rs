@@ -25,6 +25,7 @@ pub mod transformer;
 pub mod words;
 
 use std::path::PathBuf;
+#[cfg(feature = "classify")]
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -40,6 +41,7 @@ use crate::classify::risk::RiskRules;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
+#[cfg(feature = "classify")]
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
