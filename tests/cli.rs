@@ -11,6 +11,8 @@
 
 #[path = "cli/answering.rs"]
 mod answering;
+#[path = "cli/classify.rs"]
+mod classify;
 #[path = "cli/diagnose.rs"]
 mod diagnose;
 #[path = "cli/loadtest.rs"]

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::events::kafka::Kafka;
 use crate::pipeline::label::Labeller;
 use crate::store::Store;
+use crate::telemetry;
 
 /// The rules of the configuration; a model is loaded later, behind the start.
 #[must_use]
@@ -15,6 +16,7 @@ pub fn classifier(config: &Config) -> Arc<Classifier> {
     for complaint in classifier.lists().reload().complaints {
         tracing::warn!(complaint, "classify.blocklists");
     }
+    telemetry::classifier_model(false);
     Arc::new(classifier)
 }
 

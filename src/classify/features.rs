@@ -108,6 +108,14 @@ fn sparse(words: &Words) -> Vec<(u16, f32)> {
 /// Pieces of 3 to 5 letters of `^word$`: what endings and compounds have in common.
 fn pieces(word: &str, add: &mut impl FnMut(&str, &str, f32)) {
     let marked = format!("^{word}$");
+    if marked.is_ascii() {
+        for length in 3..=5_usize {
+            for start in 0..(marked.len() + 1).saturating_sub(length) {
+                add("#", marked.get(start..start + length).unwrap_or(""), 0.5);
+            }
+        }
+        return;
+    }
     let bounds: Vec<usize> = marked
         .char_indices()
         .map(|(at, _)| at)
@@ -125,15 +133,14 @@ fn pieces(word: &str, add: &mut impl FnMut(&str, &str, f32)) {
 fn place(kind: &str, text: &str) -> u16 {
     let mut name = [0_u8; 80];
     let mut length = 0;
-    for byte in kind
-        .bytes()
-        .chain([b':'])
-        .chain(text.bytes())
-        .take(name.len())
-    {
-        if let Some(slot) = name.get_mut(length) {
-            *slot = byte;
-            length += 1;
+    for part in [kind, ":", text] {
+        let part = part.as_bytes();
+        let part = part
+            .get(..part.len().min(name.len() - length))
+            .unwrap_or(&[]);
+        if let Some(room) = name.get_mut(length..length + part.len()) {
+            room.copy_from_slice(part);
+            length += part.len();
         }
     }
     let hash = xxh3_64(name.get(..length).unwrap_or(&[]));

@@ -82,16 +82,22 @@ pub(super) fn is_identifier(text: &str) -> bool {
         || (letters >= 8 && vowels * 8 < letters && text.is_ascii())
 }
 
-/// Says nothing of what a page is about, in any of the languages.
-const STOP: &str = "www html htm php asp aspx jsp index home default page pages id en de fr es it pt \
-     us uk com net org the of and for to in on at by with from an is are was be your you our my we \
-     der die das und ein eine fuer von mit im den dem des zu auf ist le la les et un une du des au \
-     aux pour dans sur el los las y para con por una del al il lo gli di da per che un una della e \
-     o os as do da dos das em no na um uma com que se not or it its this that utm ref src article \
-     artikel node content item view show detail details p q s t v w";
+/// Says nothing of what a page is about, in any of the languages; sorted.
+const STOP: [&str; 127] = [
+    "al", "an", "and", "are", "article", "artikel", "as", "asp", "aspx", "at", "au", "auf", "aux",
+    "be", "by", "che", "com", "con", "content", "da", "dans", "das", "de", "default", "del",
+    "della", "dem", "den", "der", "des", "detail", "details", "di", "die", "do", "dos", "du", "e",
+    "ein", "eine", "el", "em", "en", "es", "et", "for", "fr", "from", "fuer", "gli", "home", "htm",
+    "html", "id", "il", "im", "in", "index", "is", "ist", "it", "item", "its", "jsp", "la", "las",
+    "le", "les", "lo", "los", "mit", "my", "na", "net", "no", "node", "not", "o", "of", "on", "or",
+    "org", "os", "our", "p", "page", "pages", "para", "per", "php", "por", "pour", "pt", "q",
+    "que", "ref", "s", "se", "show", "src", "sur", "t", "that", "the", "this", "to", "uk", "um",
+    "uma", "un", "una", "und", "une", "us", "utm", "v", "view", "von", "w", "was", "we", "with",
+    "www", "y", "you", "your", "zu",
+];
 
 pub(super) fn is_word(text: &str) -> bool {
     (2..=32).contains(&text.len())
         && text.chars().any(char::is_alphabetic)
-        && !STOP.split_ascii_whitespace().any(|stop| stop == text)
+        && STOP.binary_search(&text).is_err()
 }

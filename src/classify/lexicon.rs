@@ -1,6 +1,7 @@
 //! What is known without any training: words, ends of hosts and well-known sites by category.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use crate::classify::words::Vocabulary;
 use crate::classify::words::Words;
@@ -23,6 +24,8 @@ pub struct Lexicon {
     stems: HashMap<&'static str, Vec<Category>>,
     ends: HashMap<&'static str, Vec<Category>>,
     sites: HashMap<&'static str, Category>,
+    /// The first words of entries of two.
+    firsts: HashSet<&'static str>,
     vocabulary: Vocabulary,
 }
 
@@ -65,6 +68,7 @@ impl Lexicon {
             stems: HashMap::new(),
             ends: HashMap::new(),
             sites: HashMap::new(),
+            firsts: HashSet::new(),
             vocabulary: Vocabulary::of([]),
         };
         for (ends, category, word) in entries(WORDS) {
@@ -78,6 +82,8 @@ impl Lexicon {
                 known.push(category);
             }
         }
+        let pairs = lexicon.words.keys().filter_map(|word| word.split_once('-'));
+        lexicon.firsts = pairs.map(|(first, _)| first).collect();
         for (_, category, site) in entries(HOSTS) {
             lexicon.sites.entry(site).or_insert(category);
         }
@@ -148,7 +154,8 @@ impl Lexicon {
     ) {
         let mut seen: Vec<&str> = Vec::new();
         for (at, word) in words.iter().enumerate() {
-            if let Some(next) = words.get(at + 1)
+            if self.firsts.contains(word.as_str())
+                && let Some(next) = words.get(at + 1)
                 && let Some((pair, categories)) =
                     self.words.get_key_value(format!("{word}-{next}").as_str())
             {

@@ -9,6 +9,7 @@
 //! The rules are compiled in and always there. A model is a folder that may be missing, damaged or
 //! of another architecture: then that is said once, and the rules go on.
 
+mod answer;
 pub mod blocklist;
 mod brands;
 pub mod corpus;
@@ -25,10 +26,14 @@ pub mod transformer;
 pub mod words;
 
 use std::path::PathBuf;
+#[cfg(feature = "classify")]
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+pub use crate::classify::answer::Answer;
+pub use crate::classify::answer::Decided;
+pub use crate::classify::answer::Question;
 use crate::classify::blocklist::BlockLists;
 use crate::classify::features::Features;
 use crate::classify::head::Head;
@@ -40,6 +45,7 @@ use crate::classify::risk::RiskRules;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
+#[cfg(feature = "classify")]
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
@@ -51,6 +57,8 @@ const MODEL_HEAD: &[u8] = include_bytes!("data/minilm.head");
 /// The name of a head that stands beside another model.
 #[cfg(feature = "classify")]
 pub const HEAD_FILE: &str = "urlshort.head";
+/// From so many questions on, the rules work on all cores.
+const MANY: usize = 512;
 /// How much a well-known site counts against what its words say.
 const SITE_SHARE: f32 = 0.6;
 /// How much the model's head counts against the rules' head where both speak.
@@ -73,44 +81,34 @@ pub enum ModelError {
     Inference(String),
 }
 
-/// What is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The URL.
-    pub url: String,
-    /// The link's title, if it has one.
-    pub title: Option<String>,
+/// Waiting links are counted up to this number.
+pub const COUNTED: usize = 100_000;
+
+/// The rank of a labeller with or without a model: labels of a lower one are made again.
+#[must_use]
+pub const fn rank(has_model: bool) -> i32 {
+    GENERATION * 2 + has_model as i32
 }
 
-/// Who decided the category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decided {
-    /// The rules; there is no model, or it thought otherwise.
-    Rules,
-    /// The model; the rules thought otherwise.
-    Model,
-    /// Both, of one mind.
-    Both,
-    /// The site is well known.
-    KnownSite,
+/// Looks at the files of a model without loading them.
+///
+/// # Errors
+/// Where one is missing or is not what the manifest says.
+#[cfg(feature = "classify")]
+pub fn verify_model(folder: &std::path::Path) -> Result<(), ModelError> {
+    transformer::verify(folder).map(drop)
 }
 
-/// An answer, and how it came about.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The label.
-    pub label: Label,
-    /// The calibrated share of every category.
-    pub shares: Shares,
-    /// Who decided.
-    pub decided: Decided,
-    /// The words that were read.
-    pub words: Words,
-    /// The words of the lexicon that spoke.
-    pub spoke: Vec<Spoke>,
-    /// The risk rules that fired.
-    pub assessment: Assessment,
+/// Without the cargo feature `classify` no model can be used.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "classify"))]
+pub fn verify_model(folder: &std::path::Path) -> Result<(), ModelError> {
+    Err(ModelError::Unusable {
+        folder: folder.to_owned(),
+        why: "this program was built without the cargo feature `classify`".to_owned(),
+    })
 }
 
 /// Rules, lists and, where there is one, a model. Shared by everything in a process.
@@ -236,7 +234,7 @@ impl Classifier {
     /// The higher, the better the answers: labels of a lower rank are made again.
     #[must_use]
     pub fn rank(&self) -> i32 {
-        GENERATION * 2 + i32::from(self.model.load().is_some())
+        rank(self.model.load().is_some())
     }
 
     /// How dangerous `url` looks: rules alone, in microseconds.
@@ -250,6 +248,27 @@ impl Classifier {
     /// that serves.
     #[must_use]
     pub fn answer(&self, questions: &[Question]) -> Vec<Answer> {
+        // The model spreads its own work; small batches are not worth a thread.
+        let alone = questions.len() < MANY || self.model.load().is_some();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if alone || cores == 1 {
+            return self.answer_here(questions);
+        }
+        let share = questions.len().div_ceil(cores);
+        std::thread::scope(|scope| {
+            let parts = questions.chunks(share);
+            let running: Vec<_> = parts
+                .map(|part| scope.spawn(|| self.answer_here(part)))
+                .collect();
+            let ended = running.into_iter().map(|thread| match thread.join() {
+                Ok(answers) => answers,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            ended.flatten().collect()
+        })
+    }
+
+    fn answer_here(&self, questions: &[Question]) -> Vec<Answer> {
         let read: Vec<Read> = questions.iter().map(|one| self.read(one)).collect();
         let beside = self.ask_model(&read);
         let mut answers = Vec::with_capacity(questions.len());

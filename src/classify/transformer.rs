@@ -324,7 +324,7 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, ModelError> {
 }
 
 /// Compares every file of the folder's manifest with its checksum; answers the checksums.
-fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelError> {
+pub(super) fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelError> {
     let wrong = |why: String| ModelError::Unusable {
         folder: folder.to_owned(),
         why,

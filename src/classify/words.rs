@@ -3,8 +3,7 @@
 //! Percent-decoded, split on case and punctuation, accents folded, stop words and identifiers
 //! dropped. Everything is bounded, whatever stands in the URL: nothing here can be made slow.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use url::Url;
 
 use crate::classify::letters::camel;

@@ -7,6 +7,7 @@
 //! first start.
 
 mod bus;
+mod classifier;
 mod cluster;
 mod dependencies;
 mod finding;
@@ -125,6 +126,7 @@ async fn once(config: &Config, args: &DiagnoseArgs) -> Result<(), Failure> {
     findings.extend(lag);
     findings.extend(vitals::producers(&shards.health));
     findings.push(dependencies::spool(config));
+    findings.push(classifier::state(config, &shards.health));
     findings.extend(processes);
     let worst = findings.iter().map(|finding| finding.severity).max();
     let (status, outcome) = match (shards.verdict, worst) {

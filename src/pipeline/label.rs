@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::classify;
 use crate::classify::Answer;
 use crate::classify::Classifier;
 use crate::classify::Decided;
@@ -38,8 +39,6 @@ use crate::telemetry;
 pub(super) const BATCH: usize = 128;
 /// Rows in one step of a walk over all links.
 const STEP: usize = 1_000;
-/// The backlog is counted up to here.
-const COUNTED: usize = 100_000;
 /// How long news gather before they are read.
 const GATHER: Duration = Duration::from_millis(10);
 /// Between two looks at the files of the block lists.
@@ -229,7 +228,7 @@ async fn step(labeller: &Labeller, place: usize, lists: &mut u64) -> Result<bool
     let backlog = if found < BATCH {
         0
     } else {
-        member.shard.label_backlog(rank, COUNTED).await?
+        member.shard.label_backlog(rank, classify::COUNTED).await?
     };
     telemetry::classify_backlog(place, backlog);
     // Links that change faster than they are read would else keep this loop spinning.

@@ -47,7 +47,7 @@ fn a_working_shard_is_healthy_and_untouched() {
     assert_eq!(told["schema_version"], 1);
     let found = named(&done, "shard 0 (sqlite:data/shard-0.db)");
     let facts = &found["facts"];
-    assert_eq!((&facts["slots"], &facts["schema"]), (&64.into(), &1.into()));
+    assert_eq!((&facts["slots"], &facts["schema"]), (&64.into(), &2.into()));
     let health = named(&done, "shard 0 health");
     assert!(health["facts"]["free_bytes"].as_u64() > Some(0), "{health}");
     assert_eq!(ours(&folder), before);

@@ -67,6 +67,11 @@ impl Servers {
                 "URLSHORT__CLASSIFY__TOPIC".to_owned(),
                 format!("{}.links", self.topic),
             ),
+            // So seldom that whatever gets a label here got it by an event.
+            (
+                "URLSHORT__CLASSIFY__SWEEP_SECONDS".to_owned(),
+                "3600".to_owned(),
+            ),
         ];
         for (shard, admin) in self.admins.iter().enumerate() {
             let (server, _) = admin.rsplit_once('/').unwrap();

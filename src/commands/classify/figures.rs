@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::label::Category;
 
 /// Questions asked at once.
-const BATCH: usize = 256;
+const BATCH: usize = 4_096;
 
 /// What is measured, and how.
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::app;
+use crate::classify;
 use crate::commands::Failure;
 use crate::commands::diagnose::cluster;
 use crate::commands::diagnose::finding::Finding;
@@ -52,6 +53,8 @@ pub(super) struct Health {
     pub(super) now: Timestamp,
     /// What it says of itself.
     pub(super) vitals: Vitals,
+    /// Links that wait for a label, counted up to [`classify::COUNTED`].
+    pub(super) unlabelled: i64,
 }
 
 /// What one shard said.
@@ -89,7 +92,7 @@ pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
     let felt = looks
         .iter()
         .zip(&shards)
-        .map(|(look, (_, shard))| feel(look, shard));
+        .map(|(look, (_, shard))| feel(look, shard, config));
     for felt in futures_util::future::join_all(felt)
         .await
         .into_iter()
@@ -108,7 +111,7 @@ pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
 }
 
 /// How a shard is that is known to have tables; `None` for every other one.
-async fn feel(look: &Look, shard: &Shard) -> Option<Result<Health, Finding>> {
+async fn feel(look: &Look, shard: &Shard, config: &Config) -> Option<Result<Health, Finding>> {
     let seen = look.answer.as_ref().ok()?.as_ref()?;
     seen.identity.as_ref()?;
     let place = look.name.split(" (").next().unwrap_or_default();
@@ -118,6 +121,7 @@ async fn feel(look: &Look, shard: &Shard) -> Option<Result<Health, Finding>> {
             return Some(Ok(Health {
                 name,
                 now: seen.now,
+                unlabelled: backlog(shard, config).await,
                 vitals,
             }));
         }
@@ -127,6 +131,15 @@ async fn feel(look: &Look, shard: &Shard) -> Option<Result<Health, Finding>> {
     let next = "look at its log and its load; `urlshort migrate` if its schema is old";
     let what = format!("does not say how it is: {why}");
     Some(Err(Finding::warn(&name, what, next)))
+}
+
+/// Links that wait for a label; a schema of before there were labels has none.
+async fn backlog(shard: &Shard, config: &Config) -> i64 {
+    let rank = classify::rank(config.classify.model_dir.is_some());
+    match timeout(PATIENCE, shard.label_backlog(rank, classify::COUNTED)).await {
+        Ok(Ok(waiting)) => waiting,
+        Ok(Err(_)) | Err(_) => 0,
+    }
 }
 
 async fn look(name: &str, shard: &Shard) -> Look {
