@@ -21,7 +21,25 @@ const MAX_CHANGES: usize = 200_000;
 #[derive(Debug)]
 pub struct Coherence {
     read_at: Vec<AtomicI64>,
-    changed: Mutex<HashMap<u64, (i64, i64)>>,
+    changed: Mutex<HashMap<u64, Known>>,
+}
+
+/// What is known of a code that changed lately.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    version: i64,
+    /// When it was noted, by the databases' clock.
+    at: i64,
+    /// Whether the far cache knows it.
+    told: bool,
+}
+
+impl Known {
+    const NOTHING: Self = Self {
+        version: i64::MIN,
+        at: 0,
+        told: false,
+    };
 }
 
 impl Default for Coherence {
@@ -54,18 +72,43 @@ impl Coherence {
         now.micros() - read > SILENT_AFTER
     }
 
-    /// Notes a change; `true` if it is news.
+    /// Notes a change that the far cache is told of; `true` if it is news.
     pub fn note(&self, hash: u64, version: i64, now: Timestamp) -> bool {
+        let at = now.micros();
+        self.with(hash, at, |known| {
+            let news = known.version < version || (known.version == version && !known.told);
+            if news {
+                *known = Known {
+                    version,
+                    at,
+                    told: true,
+                };
+            }
+            news
+        })
+    }
+
+    /// Notes a change that this process made, before the far cache knows of it: an older value
+    /// found there is no answer any more, and the feed's word is still news.
+    pub fn expect(&self, hash: u64, version: i64, now: Timestamp) {
+        let at = now.micros();
+        self.with(hash, at, |known| {
+            if known.version < version {
+                *known = Known {
+                    version,
+                    at,
+                    told: false,
+                };
+            }
+        });
+    }
+
+    fn with<T>(&self, hash: u64, now: i64, change: impl FnOnce(&mut Known) -> T) -> T {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if changed.len() >= MAX_CHANGES {
-            changed.retain(|_, (_, at)| now.micros() - *at < REMEMBERED / 10);
+            changed.retain(|_, known| now - known.at < REMEMBERED / 10);
         }
-        let known = changed.entry(hash).or_insert((i64::MIN, 0));
-        let news = known.0 < version;
-        if news {
-            *known = (version, now.micros());
-        }
-        news
+        change(changed.entry(hash).or_insert(Known::NOTHING))
     }
 
     /// Whether a value of this version is older than a change that was noted.
@@ -74,13 +117,13 @@ impl Coherence {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed
             .get(&hash)
-            .is_some_and(|(newest, _)| version < *newest)
+            .is_some_and(|known| version < known.version)
     }
 
     /// Forgets changes that no cache can contradict any more.
     pub fn prune(&self, now: Timestamp) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.retain(|_, (_, at)| now.micros() - *at < REMEMBERED);
+        changed.retain(|_, known| now.micros() - known.at < REMEMBERED);
     }
 }
 
@@ -97,6 +140,18 @@ mod tests {
         );
         assert!(coherence.is_outdated(1, 4) && !coherence.is_outdated(1, 5));
         assert!(!coherence.is_outdated(2, 0));
+    }
+
+    #[test]
+    fn a_change_of_ones_own_outdates_at_once_and_is_news_until_it_was_told() {
+        let coherence = Coherence::default();
+        let now = Timestamp::from_micros(10_000_000);
+        coherence.expect(1, 5, now);
+        assert!(coherence.is_outdated(1, 4) && !coherence.is_outdated(1, 5));
+        assert!(!coherence.note(1, 4, now));
+        assert!(coherence.note(1, 5, now) && !coherence.note(1, 5, now));
+        coherence.expect(1, 5, now);
+        assert!(!coherence.note(1, 5, now));
     }
 
     #[test]

@@ -313,6 +313,8 @@ impl Redirector {
     pub async fn publish(&self, code: &ShortCode, route: &Route) -> bool {
         let hash = hash(code.as_str().as_bytes());
         let now = self.now();
+        // From here on, what the far cache still has is outdated, also if it cannot be told now.
+        self.coherence.expect(hash, route.version, now);
         self.near.remove(hash);
         let Some(namespace) = self.store.namespace() else {
             return false;
