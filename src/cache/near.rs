@@ -22,6 +22,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use quick_cache::sync::DefaultLifecycle;
 
+use crate::cache::inline::InlineCode;
 use crate::domain::route::Route;
 use crate::domain::route::Times;
 use crate::domain::time::Timestamp;
@@ -36,7 +37,7 @@ const ENTRY_BYTES: usize = 220;
 /// A route with its `Location` ready.
 #[derive(Debug)]
 pub struct NearEntry {
-    code: Box<str>,
+    code: InlineCode,
     /// The route; its `target` is empty and stands in `location` alone.
     route: Route,
     location: HeaderValue,
@@ -52,7 +53,7 @@ impl NearEntry {
         let target = std::mem::take(&mut route.target).into_string().into_bytes();
         let location = HeaderValue::from_maybe_shared(Bytes::from(target)).ok()?;
         Some(Self {
-            code: code.into(),
+            code: InlineCode::new(code),
             route,
             location,
             checked_at: AtomicI64::new(checked_at),
@@ -63,7 +64,7 @@ impl NearEntry {
     /// The code it stands for.
     #[must_use]
     pub fn code(&self) -> &str {
-        &self.code
+        self.code.as_str()
     }
 
     /// The route without its target.
@@ -107,7 +108,7 @@ impl NearEntry {
         let times = self.route.times.as_ref().map_or(0, |times| {
             size_of::<Times>() + times.expired_url.as_ref().map_or(0, |url| url.len())
         });
-        ENTRY_BYTES + self.code.len() + self.location.len() + times
+        ENTRY_BYTES + self.code.more_bytes() + self.location.len() + times
     }
 }
 
@@ -236,7 +237,7 @@ impl NearCache {
             return Lookup::Load(None);
         };
         match known.get_value_or_guard_async(&hash).await {
-            Ok(entry) if &*entry.code == code => Lookup::Entry(entry),
+            Ok(entry) if entry.code() == code => Lookup::Entry(entry),
             // Another code with the same hash: it keeps its place, this one is not remembered.
             Ok(_) => Lookup::Load(None),
             Err(guard) => Lookup::Load(Some(guard)),

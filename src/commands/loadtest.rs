@@ -184,7 +184,13 @@ impl<'args> Bench<'args> {
         let target = &self.load.target;
         let follows = self.args.mix.has(&[Operation::Redirect, Operation::Head]);
         let before = if follows && !self.args.settle.is_zero() {
-            clicks::counts(target, &self.load, &span).await
+            let patience = self.args.settle;
+            let tell = || {
+                report::note(&format!(
+                    "earlier clicks are still being counted: waiting for them, at most {patience:?}"
+                ));
+            };
+            clicks::before(target, &self.load, &span, patience, (tell, stop)).await
         } else {
             Err("it was not asked for".to_owned())
         };

@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 pub const SCHEMA_VERSION: u8 = 1;
 
 /// How the link was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Hit {
     /// An ordinary GET.
     Get,
@@ -21,7 +21,7 @@ pub enum Hit {
 }
 
 /// Who clicked, as the counts tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClickKind {
     /// A person's browser.
@@ -51,7 +51,7 @@ impl ClickKind {
 }
 
 /// What led to the click.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The short URL itself.

@@ -7,20 +7,18 @@
 //! once, at the end.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::collections::HashSet;
-use std::hash::BuildHasher as _;
-use std::hash::Hash as _;
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use crate::domain::agent::AgentTable;
-use crate::domain::click::Click;
 use crate::domain::click::ClickKind;
 use crate::domain::click::Dimension;
+use crate::domain::click_batch::ClickBatch;
+use crate::domain::click_batch::PackedClick;
+use crate::domain::click_batch::Traits;
 use crate::domain::link::ClickTotals;
 use crate::domain::time::Timestamp;
 
@@ -55,59 +53,68 @@ pub struct LinkCounts {
     pub visitors: BTreeMap<i32, Vec<u64>>,
 }
 
-/// Clicks that are equal in all that is counted, and how many there are.
+/// Clicks that are equal in all that is counted: their code, traits and quarter.
+type Group = (u32, u32, i64);
+
+/// Adds clicks of one batch up; [`counts`](Tally::counts) spreads them over the counters.
 #[derive(Debug)]
-struct Group<'click> {
-    first: &'click Click,
-    quarter: i64,
-    clicks: i64,
+pub struct Tally<'batch> {
+    batch: &'batch ClickBatch,
+    /// How many clicks of each group.
+    groups: HashMap<Group, i64, RandomState>,
+    /// Code, day and hash of people.
+    visitors: HashSet<(u32, i32, u64), RandomState>,
 }
 
-/// Adds clicks up; [`counts`](Tally::counts) spreads them over the counters.
-#[derive(Debug, Default)]
-pub struct Tally<'click> {
-    groups: HashTable<Group<'click>>,
-    visitors: HashSet<(&'click str, i32, u64), RandomState>,
-    hashes: RandomState,
-}
-
-impl<'click> Tally<'click> {
-    /// Adds one click that counts. Times beyond `now` are clamped to it.
-    pub fn add(&mut self, click: &'click Click, now: Timestamp) {
-        let at = click.at.min(now);
-        let quarter = at.quarter();
-        let hash = hash(&self.hashes, click, quarter);
-        let same = |group: &Group<'_>| group.quarter == quarter && agree(group.first, click);
-        let rehash = |group: &Group<'_>| hash_of(&self.hashes, group);
-        match self.groups.entry(hash, same, rehash) {
-            Entry::Occupied(mut group) => group.get_mut().clicks += 1,
-            Entry::Vacant(place) => {
-                place.insert(Group {
-                    first: click,
-                    quarter,
-                    clicks: 1,
-                });
-            }
-        }
-        if click.kind == ClickKind::Human {
-            self.visitors.insert((&click.code, at.day(), click.visitor));
+impl<'batch> Tally<'batch> {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new(batch: &'batch ClickBatch) -> Self {
+        Self {
+            batch,
+            groups: HashMap::default(),
+            visitors: HashSet::default(),
         }
     }
 
-    /// The counts of everything that was added.
+    /// Adds one click of the batch that counts. Times beyond `now` are clamped to it.
+    pub fn add(&mut self, click: PackedClick, now: Timestamp) {
+        let at = click.at.min(now);
+        let group = (click.code, click.traits, at.quarter());
+        *self.groups.entry(group).or_default() += 1;
+        let traits = self.batch.traits().get(click.traits as usize);
+        if traits.is_some_and(|traits| traits.kind == ClickKind::Human) {
+            self.visitors.insert((click.code, at.day(), click.visitor));
+        }
+    }
+
+    /// The counts of everything that was added; `slots` holds the slot of each of the batch's
+    /// codes.
     #[must_use]
-    pub fn counts(self, agents: &mut AgentTable) -> Counts {
+    pub fn counts(self, slots: &[u8], agents: &mut AgentTable) -> Counts {
         let mut counts = Counts::default();
-        let mut slots: BTreeMap<&str, (u8, Arc<str>)> = BTreeMap::new();
-        for group in &self.groups {
-            counts.spread(group, agents);
-            let click = group.first;
-            slots
-                .entry(&click.code)
-                .or_insert_with(|| (click.slot, Arc::clone(&click.code)));
+        let link = |code: u32| {
+            let slot = slots.get(code as usize)?;
+            let code = self.batch.codes().get(code as usize)?;
+            Some((*slot, Arc::clone(code)))
+        };
+        let dimensions: Vec<[Arc<str>; Dimension::ALL.len()]> = self
+            .batch
+            .traits()
+            .iter()
+            .map(|traits| dimensions(traits, agents))
+            .collect();
+        for ((code, traits, quarter), clicks) in self.groups {
+            let known = self.batch.traits().get(traits as usize);
+            let values = dimensions.get(traits as usize);
+            if let (Some(key), Some(traits), Some(values)) = (link(code), known, values) {
+                counts.clicks += clicks.cast_unsigned();
+                let link = counts.links.entry(key).or_default();
+                link.spread((traits.kind, values), quarter, clicks);
+            }
         }
         for (code, day, visitor) in self.visitors {
-            if let Some(link) = slots.get(code).and_then(|key| counts.links.get_mut(key)) {
+            if let Some(link) = link(code).and_then(|key| counts.links.get_mut(&key)) {
                 link.visitors.entry(day).or_default().push(visitor);
             }
         }
@@ -115,64 +122,43 @@ impl<'click> Tally<'click> {
     }
 }
 
-fn hash_of(hashes: &RandomState, group: &Group<'_>) -> u64 {
-    hash(hashes, group.first, group.quarter)
+/// What traits count as, in the order of [`Dimension::ALL`].
+fn dimensions(traits: &Traits, agents: &mut AgentTable) -> [Arc<str>; Dimension::ALL.len()] {
+    let agent = agents.parse(&traits.agent);
+    Dimension::ALL.map(|dimension| {
+        clamp(match dimension {
+            Dimension::Country => agents.intern(traits.country.as_deref().unwrap_or("unknown")),
+            Dimension::Referrer => agents.intern(traits.referrer.as_deref().unwrap_or("direct")),
+            Dimension::Browser => Arc::clone(&agent.browser),
+            Dimension::Os => Arc::clone(&agent.os),
+            Dimension::Device => Arc::clone(&agent.device),
+            Dimension::Language => agents.intern(traits.language.as_deref().unwrap_or("unknown")),
+            Dimension::Trigger => agents.intern(traits.trigger.word()),
+        })
+    })
 }
 
-fn hash(hashes: &RandomState, click: &Click, quarter: i64) -> u64 {
-    let mut hasher = hashes.build_hasher();
-    hasher.write_i64(quarter);
-    (&click.code, &click.agent, &click.referrer, &click.language).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Whether two clicks move the same counters, but for their time.
-fn agree(left: &Click, right: &Click) -> bool {
-    left.kind == right.kind
-        && left.trigger == right.trigger
-        && left.code == right.code
-        && left.agent == right.agent
-        && left.referrer == right.referrer
-        && left.language == right.language
-        && left.country == right.country
+impl LinkCounts {
+    fn spread(
+        &mut self,
+        (kind, values): (ClickKind, &[Arc<str>; Dimension::ALL.len()]),
+        quarter: i64,
+        clicks: i64,
+    ) {
+        bump(&mut self.totals, kind, clicks);
+        bump(self.quarters.entry(quarter).or_default(), kind, clicks);
+        if kind == ClickKind::Head {
+            return;
+        }
+        let day = Timestamp::from_quarter(quarter).day();
+        for (dimension, value) in Dimension::ALL.iter().zip(values) {
+            let key = (day, dimension.number(), Arc::clone(value));
+            bump(self.values.entry(key).or_default(), kind, clicks);
+        }
+    }
 }
 
 impl Counts {
-    fn spread(&mut self, group: &Group<'_>, agents: &mut AgentTable) {
-        let (click, clicks) = (group.first, group.clicks);
-        let link = self
-            .links
-            .entry((click.slot, Arc::clone(&click.code)))
-            .or_default();
-        self.clicks += clicks.cast_unsigned();
-        bump(&mut link.totals, click.kind, clicks);
-        bump(
-            link.quarters.entry(group.quarter).or_default(),
-            click.kind,
-            clicks,
-        );
-        if click.kind == ClickKind::Head {
-            return;
-        }
-        let day = Timestamp::from_quarter(group.quarter).day();
-        let agent = agents.parse(&click.agent);
-        for dimension in Dimension::ALL {
-            let value = match dimension {
-                Dimension::Country => agents.intern(click.country.as_deref().unwrap_or("unknown")),
-                Dimension::Referrer => agents.intern(click.referrer.as_deref().unwrap_or("direct")),
-                Dimension::Browser => Arc::clone(&agent.browser),
-                Dimension::Os => Arc::clone(&agent.os),
-                Dimension::Device => Arc::clone(&agent.device),
-                Dimension::Language => {
-                    agents.intern(click.language.as_deref().unwrap_or("unknown"))
-                }
-                Dimension::Trigger => agents.intern(click.trigger.word()),
-            };
-            let key = (day, dimension.number(), clamp(value));
-            bump(link.values.entry(key).or_default(), click.kind, clicks);
-        }
-    }
-
     /// How many rows a store will write for these counts.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod calendar;
 pub mod click;
+pub mod click_batch;
 pub mod code;
 pub mod counts;
 pub mod dedupe;

@@ -1,10 +1,11 @@
 //! The bytes of clicks: postcard in the spool, JSON on the bus.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use serde::Deserialize;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::click::Click;
@@ -12,6 +13,10 @@ use crate::domain::click::ClickKind;
 use crate::domain::click::Hit;
 use crate::domain::click::SCHEMA_VERSION;
 use crate::domain::click::Trigger;
+use crate::domain::click_batch::ClickBatch;
+use crate::domain::click_batch::Origin;
+use crate::domain::click_batch::PackedClick;
+use crate::domain::click_batch::Traits;
 use crate::domain::time::Timestamp;
 use crate::slots::Slot;
 
@@ -60,17 +65,6 @@ pub fn append(payload: &mut Vec<u8>, click: &Spooled<'_>) {
     *payload = postcard::to_extend(click, buffer).expect("a vector takes every byte");
 }
 
-/// Where the clicks of a row come from.
-#[derive(Clone, Copy, Debug)]
-pub struct RowOrigin {
-    /// The producer of the file.
-    pub producer: Uuid,
-    /// The slot of the row.
-    pub slot: Slot,
-    /// The number of its first click.
-    pub first_seq: u64,
-}
-
 /// What the numbers of a file's texts stand for.
 pub trait Texts {
     /// A text by its number.
@@ -79,49 +73,94 @@ pub trait Texts {
     fn agent(&mut self, number: u32, agents: &mut AgentTable) -> (Arc<str>, ClickKind);
 }
 
-/// Reads a row's clicks and numbers them.
-///
-/// # Errors
-/// [`Unreadable`] where the bytes are damaged or of a newer version.
-pub fn decode(
-    payload: &[u8],
-    origin: RowOrigin,
-    texts: &mut impl Texts,
-    agents: &mut AgentTable,
-    clicks: &mut Vec<Click>,
-) -> Result<(), Unreadable> {
-    let Some((&ROW_VERSION, mut rest)) = payload.split_first() else {
-        return Err(Unreadable("its version byte is unknown".to_owned()));
-    };
-    let mut seq = origin.first_seq;
-    while !rest.is_empty() {
-        let (click, after): (Spooled<'_>, &[u8]) =
-            postcard::take_from_bytes(rest).map_err(|error| Unreadable(error.to_string()))?;
-        rest = after;
-        let (agent, kind) = texts.agent(click.agent, agents);
+/// The numbers that a click's traits have in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Numbers {
+    agent: u32,
+    referrer: u32,
+    language: u32,
+    country: [u8; 2],
+    hit: Hit,
+    trigger: Trigger,
+}
+
+/// Reads rows of one file into one batch.
+#[derive(Debug)]
+pub struct Unpacking<T> {
+    texts: T,
+    /// Where traits that were met stand in the batch.
+    places: HashMap<Numbers, u32, RandomState>,
+}
+
+impl<T: Texts> Unpacking<T> {
+    /// Begins with the texts of a file.
+    #[must_use]
+    pub fn new(texts: T) -> Self {
+        Self {
+            texts,
+            places: HashMap::default(),
+        }
+    }
+
+    /// Appends a row's clicks to the batch, which must be the same for every row.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the bytes are damaged or of a newer version; the clicks in front of the
+    /// damage were appended.
+    pub fn row(
+        &mut self,
+        payload: &[u8],
+        origin: Origin,
+        agents: &mut AgentTable,
+        batch: &mut ClickBatch,
+    ) -> Result<(), Unreadable> {
+        let Some((&ROW_VERSION, mut rest)) = payload.split_first() else {
+            return Err(Unreadable("its version byte is unknown".to_owned()));
+        };
+        batch.begin(origin);
+        while !rest.is_empty() {
+            let (click, after): (Spooled<'_>, &[u8]) =
+                postcard::take_from_bytes(rest).map_err(|error| Unreadable(error.to_string()))?;
+            rest = after;
+            let numbers = Numbers {
+                agent: click.agent,
+                referrer: click.referrer,
+                language: click.language,
+                country: click.country,
+                hit: click.hit,
+                trigger: click.trigger,
+            };
+            let known = self.places.get(&numbers).copied();
+            let packed = PackedClick {
+                code: batch.place_of_code(click.code),
+                traits: known.unwrap_or_else(|| self.meet(numbers, agents, batch)),
+                at: Timestamp::from_micros(click.at),
+                visitor: click.visitor,
+            };
+            batch.add(packed);
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, numbers: Numbers, agents: &mut AgentTable, batch: &mut ClickBatch) -> u32 {
+        let (agent, kind) = self.texts.agent(numbers.agent, agents);
         let some = |text: Arc<str>| (!text.is_empty()).then_some(text);
-        clicks.push(Click {
-            v: SCHEMA_VERSION,
-            producer_id: origin.producer,
-            slot: origin.slot.number(),
-            seq,
-            code: agents.intern(click.code),
-            at: Timestamp::from_micros(click.at),
-            kind: if click.hit == Hit::Head {
+        let traits = Traits {
+            kind: if numbers.hit == Hit::Head {
                 ClickKind::Head
             } else {
                 kind
             },
-            trigger: click.trigger,
-            country: country(&click.country).map(|code| agents.intern(code)),
-            referrer: some(texts.text(click.referrer)),
+            trigger: numbers.trigger,
+            country: country(&numbers.country).map(|code| agents.intern(code)),
+            referrer: some(self.texts.text(numbers.referrer)),
             agent,
-            language: some(texts.text(click.language)),
-            visitor: click.visitor,
-        });
-        seq += 1;
+            language: some(self.texts.text(numbers.language)),
+        };
+        let place = batch.place_of_traits(&traits);
+        self.places.insert(numbers, place);
+        place
     }
-    Ok(())
 }
 
 /// Two capitals; anything else is no country.
@@ -194,15 +233,18 @@ mod tests {
         begin(&mut payload);
         append(&mut payload, &click("a"));
         append(&mut payload, &click("a"));
-        let producer = Uuid::from_u128(1);
-        let origin = RowOrigin {
-            producer,
-            slot: Slot::of("a"),
+        let slot = Slot::of("a");
+        let origin = Origin {
+            producer: uuid::Uuid::from_u128(1),
+            slot: slot.number(),
             first_seq: 7,
         };
-        let mut clicks = Vec::new();
+        let mut batch = ClickBatch::default();
         let agents = &mut AgentTable::new();
-        decode(&payload, origin, &mut Known, agents, &mut clicks).unwrap();
+        Unpacking::new(Known)
+            .row(&payload, origin, agents, &mut batch)
+            .unwrap();
+        let clicks: Vec<Click> = batch.clicks().collect();
         assert_eq!(
             clicks.iter().map(|click| click.seq).collect::<Vec<_>>(),
             [7, 8]
@@ -217,11 +259,12 @@ mod tests {
             (Some("DE"), "bot")
         );
         let json = to_json(first);
-        assert_eq!(from_json(&json, origin.slot).unwrap(), *first);
+        assert_eq!(from_json(&json, slot).unwrap(), *first);
         assert!(from_json(&json, Slot::of("b")).is_err());
         for cut in [0, 1, payload.len() - 1] {
             let damaged = payload.get(..cut).unwrap();
-            let read = decode(damaged, origin, &mut Known, agents, &mut Vec::new());
+            let mut unpacking = Unpacking::new(Known);
+            let read = unpacking.row(damaged, origin, agents, &mut ClickBatch::default());
             assert_eq!(read.is_ok(), cut == 1, "{cut}");
         }
     }

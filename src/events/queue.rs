@@ -64,12 +64,12 @@ pub struct Visit<'request> {
     pub at: i64,
     /// Keyed hash of address and agent.
     pub visitor: u64,
-    /// Clamped to 512 bytes.
-    pub agent: &'request str,
+    /// Clamped to 512 bytes; what is no UTF-8 counts as nothing, here and below.
+    pub agent: &'request [u8],
     /// The host alone.
-    pub referrer: &'request str,
+    pub referrer: &'request [u8],
     /// The primary tag.
-    pub language: &'request str,
+    pub language: &'request [u8],
     /// Two capitals, or zeros.
     pub country: [u8; 2],
     /// GET or HEAD.
@@ -109,7 +109,8 @@ struct Filling {
 /// Texts by number; numbers from 2 on are given out.
 #[derive(Debug, Default)]
 struct Texts {
-    numbers: HashMap<Box<str>, u32, RandomState>,
+    /// By bytes: whether they are text is asked once for each, not once a click.
+    numbers: HashMap<Box<[u8]>, u32, RandomState>,
     fresh: Vec<(u32, Box<str>)>,
     next: u32,
     second: i64,
@@ -140,13 +141,16 @@ impl Record {
 }
 
 impl Texts {
-    fn number(&mut self, text: &str, at: i64) -> u32 {
-        if text.is_empty() {
+    fn number(&mut self, bytes: &[u8], at: i64) -> u32 {
+        if bytes.is_empty() {
             return EMPTY;
         }
-        if let Some(number) = self.numbers.get(text) {
+        if let Some(number) = self.numbers.get(bytes) {
             return *number;
         }
+        let Some(text) = text_of(bytes) else {
+            return EMPTY;
+        };
         let second = at / 1_000_000;
         if second != self.second {
             self.second = second;
@@ -158,9 +162,21 @@ impl Texts {
         self.this_second += 1;
         self.next += 1;
         let number = self.next + EMPTY;
-        self.numbers.insert(text.into(), number);
+        self.numbers.insert(bytes.into(), number);
         self.fresh.push((number, text.into()));
         number
+    }
+}
+
+/// The text of bytes that may end within a character.
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => {
+            let whole = bytes.get(..error.valid_up_to())?;
+            std::str::from_utf8(whole).ok()
+        }
+        Err(_) => None,
     }
 }
 
@@ -211,8 +227,8 @@ impl Queue {
         let filling = &mut *filling;
         let mut bytes = [0; MAX_LENGTH];
         let length = code.len().min(MAX_LENGTH);
-        for (to, from) in bytes.iter_mut().zip(code.as_bytes()) {
-            *to = *from;
+        if let (Some(to), Some(from)) = (bytes.get_mut(..length), code.as_bytes().get(..length)) {
+            to.copy_from_slice(from);
         }
         filling.clicks.push(Record {
             at: visit.at,
@@ -262,13 +278,13 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn visit(agent: &str) -> Visit<'_> {
+    fn visit(agent: &[u8]) -> Visit<'_> {
         Visit {
             at: 1,
             visitor: 2,
             agent,
-            referrer: "",
-            language: "de",
+            referrer: b"",
+            language: b"de",
             country: *b"DE",
             hit: Hit::Get,
             trigger: Trigger::Link,
@@ -280,7 +296,7 @@ mod tests {
         let queue = Queue::new(1);
         for code in ["a", "b", "c"] {
             assert_eq!(
-                queue.push(0, Slot::of(code), code, &visit("Firefox")),
+                queue.push(0, Slot::of(code), code, &visit(b"Firefox")),
                 Ok(Ticket(1))
             );
         }
@@ -295,7 +311,7 @@ mod tests {
                 .all(|click| click.agent == 2 && click.referrer == EMPTY)
         );
         assert_eq!(
-            queue.push(0, Slot::of("d"), "d", &visit("Firefox")),
+            queue.push(0, Slot::of("d"), "d", &visit(b"Firefox")),
             Ok(Ticket(2))
         );
         assert!(queue.drain(0, Vec::new()).fresh.is_empty());
@@ -307,10 +323,29 @@ mod tests {
             capacity: 1,
             ..Queue::new(1)
         };
-        assert!(queue.push(0, Slot::of("a"), "a", &visit("x")).is_ok());
-        assert_eq!(queue.push(0, Slot::of("a"), "a", &visit("x")), Err(Dropped));
+        assert!(queue.push(0, Slot::of("a"), "a", &visit(b"x")).is_ok());
+        assert_eq!(
+            queue.push(0, Slot::of("a"), "a", &visit(b"x")),
+            Err(Dropped)
+        );
         queue.close();
         drop(queue.drain(0, Vec::new()));
-        assert_eq!(queue.push(0, Slot::of("a"), "a", &visit("x")), Err(Dropped));
+        assert_eq!(
+            queue.push(0, Slot::of("a"), "a", &visit(b"x")),
+            Err(Dropped)
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_counts_as_nothing_and_a_cut_character_is_left_out() {
+        let queue = Queue::new(1);
+        for agent in [&b"a\xff"[..], "a\u{e4}".as_bytes(), b"a\xc3", b"\xc3"] {
+            assert!(queue.push(0, Slot::of("a"), "a", &visit(agent)).is_ok());
+        }
+        let drained = queue.drain(0, Vec::new());
+        let numbers: Vec<u32> = drained.clicks.iter().map(|click| click.agent).collect();
+        assert_eq!(numbers, [EMPTY, 3, 4, 5]);
+        let texts: Vec<&str> = drained.fresh.iter().map(|(_, text)| &**text).collect();
+        assert_eq!(texts, ["de", "a\u{e4}", "a", ""]);
     }
 }

@@ -1,10 +1,12 @@
 //! Requests for a code, as clicks: what is kept of a visitor, clamped.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::header::HeaderName;
+use actix_web::http::header::HeaderValue;
 use actix_web::http::header::REFERER;
 use actix_web::http::header::USER_AGENT;
 
@@ -46,16 +48,17 @@ pub(super) fn record(
 ) -> Result<Ticket, Dropped> {
     let client = Client::of(state, peer, headers);
     let agent = clamp(header(headers, &USER_AGENT), MAX_AGENT);
+    let referrer = headers.get(REFERER).map_or_else(Cow::default, |referrer| {
+        referring_host(clamp(referrer.as_bytes(), MAX_REFERRER))
+    });
     let prefetch = headers
         .get(SEC_PURPOSE)
         .is_some_and(|purpose| purpose.as_bytes().starts_with(b"prefetch"));
     let visit = Visit {
         at: asked.at.micros(),
-        visitor: state
-            .visitors
-            .hash(client.address, agent.as_bytes(), asked.at),
+        visitor: state.visitors.hash(client.address, agent, asked.at),
         agent,
-        referrer: &referring_host(clamp(header(headers, &REFERER), MAX_REFERRER)),
+        referrer: referrer.as_bytes(),
         language: language(clamp(header(headers, &ACCEPT_LANGUAGE), MAX_LANGUAGE)),
         country: client.country(),
         hit: if asked.head || prefetch {
@@ -68,29 +71,20 @@ pub(super) fn record(
     state.queue.push(lane, slot, code, &visit)
 }
 
-/// A header's text; one that is no UTF-8 counts as absent.
-fn header<'request>(headers: &'request HeaderMap, name: &HeaderName) -> &'request str {
-    let text = headers
-        .get(name)
-        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    text.unwrap_or("")
+/// A header's bytes; none where it is absent.
+fn header<'request>(headers: &'request HeaderMap, name: &HeaderName) -> &'request [u8] {
+    headers.get(name).map_or(&[], HeaderValue::as_bytes)
 }
 
-/// At most `max` bytes, cut between characters.
-fn clamp(text: &str, max: usize) -> &str {
-    if text.len() <= max {
-        return text;
-    }
-    let end = (0..=max)
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or(0);
-    text.get(..end).unwrap_or("")
+/// At most `max` bytes, which may end within a character.
+fn clamp(bytes: &[u8], max: usize) -> &[u8] {
+    bytes.get(..max).unwrap_or(bytes)
 }
 
 /// The host of a `Referer`, in lower case, without port; empty where there is none.
-fn referring_host(referrer: &str) -> std::borrow::Cow<'_, str> {
-    let Some((_, rest)) = referrer.split_once("://") else {
+fn referring_host(referrer: &[u8]) -> Cow<'_, str> {
+    let text = std::str::from_utf8(referrer).ok();
+    let Some((_, rest)) = text.and_then(|text| text.split_once("://")) else {
         return "".into();
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
@@ -109,11 +103,11 @@ fn referring_host(referrer: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The primary tag of the first language, such as `de`; empty where there is none.
-fn language(header: &str) -> &str {
-    let first = header.split([',', ';', '-']).next().unwrap_or("").trim();
-    let plain =
-        (2..=3).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_lowercase());
-    if plain { first } else { "" }
+fn language(header: &[u8]) -> &[u8] {
+    let first = header.split(|byte| b",;-".contains(byte)).next();
+    let first = first.unwrap_or_default().trim_ascii();
+    let plain = (2..=3).contains(&first.len()) && first.iter().all(u8::is_ascii_lowercase);
+    if plain { first } else { &[] }
 }
 
 #[cfg(test)]
@@ -129,15 +123,16 @@ mod tests {
             ("garbage", ""),
             ("https://<script>/", ""),
         ] {
-            assert_eq!(referring_host(referrer), host);
+            assert_eq!(referring_host(referrer.as_bytes()), host);
         }
     }
 
     #[test]
     fn the_first_language_is_kept() {
         for (header, tag) in [("de-DE,de;q=0.9", "de"), ("en", "en"), ("*", ""), ("", "")] {
-            assert_eq!(language(header), tag);
+            assert_eq!(language(header.as_bytes()), tag.as_bytes());
         }
-        assert_eq!(clamp("aäb", 2), "a");
+        assert_eq!(clamp(b"abc", 2), b"ab");
+        assert_eq!(clamp(b"abc", 4), b"abc");
     }
 }

@@ -189,7 +189,7 @@ impl Reader {
         for record in fetched.records {
             last = Some(record.offset);
             match codec::from_json(&record.value, slot) {
-                Ok(click) => batch.clicks.push(click),
+                Ok(click) => batch.clicks.push(&click),
                 Err(error) => batch.dead.push(DeadEvent {
                     slot,
                     reason: error.to_string(),
@@ -201,10 +201,7 @@ impl Reader {
     }
 
     async fn roll_up(&mut self, mut batch: RollupBatch, to: i64) -> Result<(), Trouble> {
-        let identity: Option<(Uuid, u64)> = batch
-            .clicks
-            .last()
-            .map(|click| (click.producer_id, click.seq));
+        let identity = batch.clicks.last();
         // A record that is no click cannot be remembered: then nothing is, and nothing is compared.
         let last = identity.filter(|_| batch.dead.is_empty());
         let lost = batch.offset.take().and_then(|offset| offset.lost);
@@ -221,7 +218,7 @@ impl Reader {
             return Err(Trouble::End(End::Fenced));
         };
         let begun = Instant::now();
-        let oldest = batch.clicks.iter().map(|click| click.at).min();
+        let oldest = batch.clicks.oldest();
         match member
             .shard
             .roll_up(&Arc::new(batch), &self.consumer.agents)

@@ -1,7 +1,6 @@
 //! The local bus: spool → counts, one loop for each shard, in the process that has the spool.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,15 +11,14 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::agent::AgentTable;
-use crate::domain::click::Click;
-use crate::events::spool::Row;
+use crate::domain::click_batch::ClickBatch;
 use crate::events::spool::Spool;
+use crate::events::spool::SpoolError;
 use crate::events::spool::SpoolFile;
 use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::pace;
 use crate::pipeline::pace::Backoff;
 use crate::slots::Slot;
-use crate::slots::hash;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::rows::RolledUp;
@@ -28,12 +26,12 @@ use crate::store::rows::RollupBatch;
 use crate::store::rows::RollupOutcome;
 use crate::telemetry;
 
-/// Rows read at once.
-const ROWS: usize = 100_000;
+/// Rows read at once; their bytes are let go once they are unpacked.
+const ROWS: usize = 1_000;
 /// Clicks of the smallest transaction and of the largest one, which is also the first. Parts of one
 /// flush touch the same rows again, so a split costs nearly as much as a flush more.
-const FEWEST_CLICKS: u64 = 100_000;
-const MOST_CLICKS: u64 = 1_000_000;
+const FEWEST_CLICKS: usize = 100_000;
+const MOST_CLICKS: usize = 1_000_000;
 /// Links that one transaction counts at most, or a few more: each has a dozen counters, which are
 /// held in memory until they are written.
 const MOST_LINKS: usize = 20_000;
@@ -60,7 +58,7 @@ pub struct Rollup {
 #[derive(Debug)]
 pub struct Reading {
     cursors: HashMap<PathBuf, i64>,
-    clicks: u64,
+    clicks: usize,
 }
 
 impl Default for Reading {
@@ -83,51 +81,67 @@ impl Reading {
     }
 }
 
-/// Rows of one file that a batch counts.
-type Taken = (Arc<SpoolFile>, Vec<Row>);
+/// A row that a batch counts.
+#[derive(Clone, Copy)]
+struct Counted {
+    id: i64,
+    slot: Slot,
+    bytes: u64,
+}
+
+/// The rows of one file that a batch counts.
+type Taken = (Arc<SpoolFile>, Vec<Counted>);
 
 /// What was read for one transaction.
 #[derive(Default)]
 struct Gathered {
-    clicks: Vec<Click>,
+    clicks: ClickBatch,
     taken: Vec<Taken>,
-    /// The hashes of their codes.
-    links: HashSet<u64>,
 }
 
 impl Gathered {
     /// Whether a transaction has enough of it.
-    fn is_full(&self, most_clicks: u64) -> bool {
-        self.clicks.len() as u64 >= most_clicks || self.links.len() >= MOST_LINKS
+    fn is_full(&self, most_clicks: usize) -> bool {
+        self.clicks.len() >= most_clicks || self.clicks.codes().len() >= MOST_LINKS
     }
 
-    /// Takes rows of a file, oldest first, until there is enough; answers the last one it looked at.
+    /// Takes rows of a file behind `after`, oldest first, until there is enough; answers the last
+    /// one it looked at.
     fn take(
         &mut self,
         file: &Arc<SpoolFile>,
-        rows: Vec<Row>,
-        (slots, most_clicks): (&[Slot], u64),
+        mut after: i64,
+        (slots, most_clicks): (&[Slot], usize),
         agents: &mut AgentTable,
-    ) -> Option<i64> {
-        let (mut mine, mut last) = (Vec::new(), None);
-        for row in rows {
-            if self.is_full(most_clicks) {
-                break;
+    ) -> Result<i64, SpoolError> {
+        let mut mine = Vec::new();
+        let mut unpacking = file.unpacking();
+        let outcome = 'file: loop {
+            let rows = match file.rows_after(after, ROWS) {
+                Ok(rows) if rows.is_empty() => break Ok(after),
+                Ok(rows) => rows,
+                Err(error) => break Err(error),
+            };
+            for row in rows {
+                if self.is_full(most_clicks) {
+                    break 'file Ok(after);
+                }
+                after = row.id;
+                if slots.contains(&row.slot) {
+                    unpacking.row(&row, agents, &mut self.clicks);
+                    mine.push(Counted {
+                        id: row.id,
+                        slot: row.slot,
+                        bytes: row.bytes(),
+                    });
+                }
             }
-            last = Some(row.id);
-            if slots.contains(&row.slot) {
-                let known = self.clicks.len();
-                file.clicks(&row, agents, &mut self.clicks);
-                let new = self.clicks.iter().skip(known);
-                self.links
-                    .extend(new.map(|click| hash(click.code.as_bytes())));
-                mine.push(row);
-            }
-        }
+        };
+        drop(unpacking);
         if !mine.is_empty() {
             self.taken.push((Arc::clone(file), mine));
         }
-        last
+        outcome
     }
 }
 
@@ -182,26 +196,22 @@ pub async fn flush(
         return Ok(0);
     }
     let slots = rollup.store.slots_of(place);
-    let mut clicks = 0;
+    let mut counted_clicks = 0;
     loop {
         let most_clicks = reading.clicks;
         let gathered = read(rollup, &slots, reading).await;
         let is_full = gathered.is_full(most_clicks);
-        let Gathered {
-            clicks: found,
-            taken,
-            ..
-        } = gathered;
+        let Gathered { clicks, taken } = gathered;
         if taken.is_empty() {
-            return Ok(clicks);
+            return Ok(counted_clicks);
         }
         let batch = RollupBatch {
-            clicks: found,
+            clicks,
             ..RollupBatch::default()
         };
         let begun = Instant::now();
         let count = batch.clicks.len();
-        let oldest = batch.clicks.iter().map(|click| click.at).min();
+        let oldest = batch.clicks.oldest();
         let outcome = member
             .shard
             .roll_up(&Arc::new(batch), &rollup.agents)
@@ -216,9 +226,9 @@ pub async fn flush(
         }
         delete(rollup, taken).await;
         rollup.heart.beat_one(place).await;
-        clicks += count;
+        counted_clicks += count;
         if !is_full {
-            return Ok(clicks);
+            return Ok(counted_clicks);
         }
     }
 }
@@ -228,9 +238,6 @@ async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> Gathere
     let most_clicks = reading.clicks;
     for file in rollup.spool.files() {
         let after = reading.cursors.get(file.path()).copied().unwrap_or(0);
-        let room = most_clicks.saturating_sub(gathered.clicks.len() as u64);
-        // A row holds a click at least.
-        let rows_at_most = usize::try_from(room).map_or(ROWS, |room| room.min(ROWS));
         let (source, slots, agents) = (
             Arc::clone(&file),
             slots.to_vec(),
@@ -238,20 +245,16 @@ async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> Gathere
         );
         let mut so_far = gathered;
         let read = tokio::task::spawn_blocking(move || {
-            let rows = source.rows_after(after, rows_at_most);
-            let last = rows.map(|rows| {
-                let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
-                so_far.take(&source, rows, (&slots, most_clicks), &mut agents)
-            });
+            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = so_far.take(&source, after, (&slots, most_clicks), &mut agents);
             (so_far, last)
         });
         gathered = match read.await {
             Ok((gathered, last)) => {
                 match last {
-                    Ok(Some(last)) => {
+                    Ok(last) => {
                         reading.cursors.insert(file.path().to_owned(), last);
                     }
-                    Ok(None) => (),
                     Err(error) => {
                         tracing::error!(path = %file.path().display(), %error, "a spool cannot be read");
                     }
@@ -280,12 +283,12 @@ async fn delete(rollup: &Rollup, taken: Vec<Taken>) {
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             file.delete(&ids)?;
             for row in &rows {
-                spool.released(row.slot, row.bytes());
+                spool.released(row.slot, row.bytes);
             }
             if file.is_closed() && file.is_empty()? {
                 spool.discard(&file);
             }
-            Ok::<_, crate::events::spool::SpoolError>(())
+            Ok::<_, SpoolError>(())
         });
         match deleted.await {
             Ok(Ok(())) => (),

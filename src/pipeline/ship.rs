@@ -19,7 +19,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::agent::AgentTable;
-use crate::domain::click::Click;
+use crate::domain::click_batch::ClickBatch;
 use crate::events::codec;
 use crate::events::kafka::BusError;
 use crate::events::kafka::BusRecord;
@@ -232,25 +232,26 @@ async fn send(
     slot: Slot,
     rows: Vec<Row>,
 ) -> (Slot, Vec<Row>, Result<usize, BusError>) {
-    let mut clicks: Vec<Click> = Vec::new();
+    let mut clicks = ClickBatch::default();
     {
         let mut agents = shipper
             .agents
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut unpacking = file.unpacking();
         for row in &rows {
-            file.clicks(row, &mut agents, &mut clicks);
+            unpacking.row(row, &mut agents, &mut clicks);
         }
     }
     let count = clicks.len();
-    let outcome = send_clicks(shipper, slot, clicks).await;
+    let outcome = send_clicks(shipper, slot, &clicks).await;
     (slot, rows, outcome.map(|()| count))
 }
 
-async fn send_clicks(shipper: &Shipper, slot: Slot, clicks: Vec<Click>) -> Result<(), BusError> {
+async fn send_clicks(shipper: &Shipper, slot: Slot, clicks: &ClickBatch) -> Result<(), BusError> {
     let mut batch: Vec<BusRecord> = Vec::new();
     let mut bytes = 0;
-    for click in clicks {
+    for click in clicks.clicks() {
         let value = codec::to_json(&click);
         bytes += value.len();
         batch.push(BusRecord {

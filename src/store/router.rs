@@ -216,6 +216,28 @@ impl Store {
         self.on_owner(Slot::of(code.as_str()), "route", ask).await
     }
 
+    /// The routes of codes that the member at `place` should own; those that are no links in its
+    /// active slots are left out.
+    ///
+    /// # Errors
+    /// An outage of that shard.
+    pub async fn routes(
+        &self,
+        place: usize,
+        codes: &[ShortCode],
+    ) -> Result<Vec<(ShortCode, Route)>, StoreError> {
+        let Some(member) = self.members.get(place) else {
+            return Ok(Vec::new());
+        };
+        let asked = Instant::now();
+        let answer = member.shard.routes(codes).await;
+        telemetry::shard_query(place, "routes", asked.elapsed());
+        if let Err(error) = &answer {
+            telemetry::shard_errors(place, error.word());
+        }
+        answer
+    }
+
     /// The link behind `code`, tombstones included.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::click::Click;
+use crate::domain::click_batch::ClickBatch;
 use crate::domain::code::ShortCode;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
@@ -270,10 +270,10 @@ pub struct OffsetMove {
 }
 
 /// One transaction of the rollup.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct RollupBatch {
     /// In order per producer and slot.
-    pub clicks: Vec<Click>,
+    pub clicks: ClickBatch,
     /// Records that could not be read.
     pub dead: Vec<DeadEvent>,
     /// With Kafka: the partition's move.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::agent::AgentTable;
 use crate::domain::click::Click;
+use crate::domain::click_batch::ClickBatch;
 use crate::domain::code::is_code;
 use crate::domain::counts::Counts;
 use crate::domain::counts::LinkCounts;
@@ -60,23 +61,22 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    pub(super) fn by(clicks: &[Click], and: Option<Slot>) -> Self {
+    pub(super) fn by(clicks: &ClickBatch, and: Option<Slot>) -> Self {
         let mut slots: Vec<Slot> = clicks
-            .iter()
-            .filter_map(|click| Slot::new(click.slot))
+            .runs()
+            .filter_map(|(origin, _)| Slot::new(origin.slot))
             .collect();
         slots.extend(and);
         slots.sort_unstable();
         slots.dedup();
-        let mut producers: Vec<Uuid> = clicks.iter().map(|click| click.producer_id).collect();
+        let mut producers: Vec<Uuid> = clicks.runs().map(|(origin, _)| origin.producer).collect();
         producers.sort_unstable();
         producers.dedup();
-        let codes: HashSet<&Arc<str>, RandomState> = clicks
-            .iter()
-            .map(|click| &click.code)
+        let codes = clicks.codes().iter();
+        let mut codes: Vec<Arc<str>> = codes
             .filter(|code| is_code(code.as_bytes()))
+            .map(Arc::clone)
             .collect();
-        let mut codes: Vec<Arc<str>> = codes.into_iter().map(Arc::clone).collect();
         codes.sort_unstable();
         Self {
             slots,
@@ -86,41 +86,60 @@ impl Touched {
     }
 }
 
+/// What a batch's code is.
+#[derive(Clone, Copy)]
+struct CodeFacts {
+    /// The slot it belongs to; nothing where it cannot be a code.
+    slot: Option<u8>,
+    /// Whether it is a link that is not purged.
+    is_live: bool,
+}
+
 /// Sorts the clicks into new ones and copies, and adds the new ones up.
 pub(super) fn settle(
-    clicks: &[Click],
+    clicks: &ClickBatch,
     mut known: Known,
     now: Timestamp,
     agents: &mut AgentTable,
 ) -> Settled {
     let mut settled = Settled::default();
-    let mut tally = Tally::default();
-    // Clicks come in runs of one slot and producer: their watermark is looked up once a run.
-    let origin = |click: &Click| (click.slot, click.producer_id);
-    for run in clicks.chunk_by(|left, right| origin(left) == origin(right)) {
-        let Some(key) = run.first().map(origin) else {
-            continue;
-        };
+    let mut tally = Tally::new(clicks);
+    let codes: Vec<CodeFacts> = clicks
+        .codes()
+        .iter()
+        .map(|code| CodeFacts {
+            slot: is_code(code.as_bytes()).then(|| Slot::of(code).number()),
+            is_live: known.live.contains(code),
+        })
+        .collect();
+    for (origin, run) in clicks.runs() {
+        let key = (origin.slot, origin.producer);
         let mut mark = known.marks.remove(&key);
         let mut moved = false;
-        for click in run {
-            if let Some(flaw) = flaw(click) {
-                settled.dead.extend(dead(click, flaw));
+        let seqs = (0_u64..).map_while(|place| origin.first_seq.checked_add(place));
+        for (place, (seq, click)) in seqs.zip(run).enumerate() {
+            let facts = codes.get(click.code as usize);
+            let mut set_aside = |reason: &str| {
+                let click = clicks.unpacked(origin, place, *click);
+                let dead = click.and_then(|click| dead(&click, reason));
+                settled.dead.extend(dead);
+            };
+            if let Some(flaw) = flaw(seq, facts, origin.slot) {
+                set_aside(flaw);
                 continue;
             }
-            let stranger = mark.is_none() && !known.producers.contains(&key.1) && click.seq != 1;
+            let stranger = mark.is_none() && !known.producers.contains(&key.1) && seq != 1;
             if stranger {
-                let why = "a producer that nobody knows begins in the middle";
-                settled.dead.extend(dead(click, why));
+                set_aside("a producer that nobody knows begins in the middle");
                 continue;
             }
-            if mark.get_or_insert_default().take(click.seq) == Verdict::Duplicate {
+            if mark.get_or_insert_default().take(seq) == Verdict::Duplicate {
                 settled.figures.duplicates += 1;
                 continue;
             }
             moved = true;
-            if known.live.contains(&click.code) {
-                tally.add(click, now);
+            if facts.is_some_and(|facts| facts.is_live) {
+                tally.add(*click, now);
             } else {
                 settled.figures.ignored += 1;
             }
@@ -132,7 +151,11 @@ pub(super) fn settle(
             known.marks.insert(key, mark);
         }
     }
-    settled.counts = tally.counts(agents);
+    let slots: Vec<u8> = codes
+        .iter()
+        .map(|facts| facts.slot.unwrap_or_default())
+        .collect();
+    settled.counts = tally.counts(&slots, agents);
     for link in settled.counts.links.values() {
         settled.figures.counted.human += link.totals.human;
         settled.figures.counted.bot += link.totals.bot;
@@ -145,12 +168,13 @@ pub(super) fn settle(
 
 /// What makes a click one that no store can count; it came from outside, and a batch that fails for
 /// it would fail for ever.
-fn flaw(click: &Click) -> Option<&'static str> {
-    if i64::try_from(click.seq).is_err() {
+fn flaw(seq: u64, code: Option<&CodeFacts>, slot: u8) -> Option<&'static str> {
+    let slot_of_code = code.and_then(|code| code.slot);
+    if i64::try_from(seq).is_err() {
         Some("its number is too high")
-    } else if !is_code(click.code.as_bytes()) {
+    } else if slot_of_code.is_none() {
         Some("its code is none")
-    } else if Slot::of(&click.code).number() != click.slot {
+    } else if slot_of_code != Some(slot) {
         Some("its slot is not its code's")
     } else {
         None
@@ -251,7 +275,12 @@ mod tests {
     fn copies_are_dropped_and_new_clicks_are_added_up() {
         let clicks = [click(1, "a"), click(2, "a"), click(2, "a"), click(1, "a")];
         let now = Timestamp::from_micros(10);
-        let settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        let settled = settle(
+            &clicks.iter().collect(),
+            known(),
+            now,
+            &mut AgentTable::new(),
+        );
         assert_eq!(settled.figures.counted.human, 2);
         assert_eq!(settled.figures.duplicates, 2);
         assert_eq!(
@@ -264,7 +293,12 @@ mod tests {
     fn an_unknown_producer_must_begin_at_one() {
         let clicks = [click(5, "a"), click(6, "a")];
         let now = Timestamp::from_micros(10);
-        let settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        let settled = settle(
+            &clicks.iter().collect(),
+            known(),
+            now,
+            &mut AgentTable::new(),
+        );
         assert_eq!((settled.dead.len(), settled.figures.counted.human), (2, 0));
     }
 
@@ -274,7 +308,12 @@ mod tests {
             .map(|seq| click(seq, &format!("h{seq}")))
             .collect();
         let now = Timestamp::from_micros(10);
-        let mut settled = settle(&clicks, known(), now, &mut AgentTable::new());
+        let mut settled = settle(
+            &clicks.iter().collect(),
+            known(),
+            now,
+            &mut AgentTable::new(),
+        );
         fold_surplus(&mut settled.counts, &HashMap::new());
         let link = settled.counts.links.values().next().unwrap();
         let referrers: Vec<_> = link

@@ -129,6 +129,9 @@ delegate! {
     fn drop_data(keys: &[String]) -> ();
     /// What the redirect needs of `code`; only an active owner answers `None`.
     fn route(code: &ShortCode) -> Option<Route>;
+    /// The same for many codes, as far as they are links in active slots here; the others, unknown
+    /// or moved away, are left out.
+    fn routes(codes: &[ShortCode]) -> Vec<(ShortCode, Route)>;
     /// The link behind `code`, tombstones included; only an active owner answers `None`.
     fn find(code: &ShortCode) -> Option<Link>;
     /// Inserts one link; `announce` tells the feed.

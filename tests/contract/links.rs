@@ -18,6 +18,7 @@ use crate::support::clicks;
 use crate::support::code;
 use crate::support::code_in;
 use crate::support::on_each;
+use crate::support::on_half;
 use crate::support::plain;
 
 /// A link with nothing left at its default.
@@ -333,6 +334,34 @@ async fn only_equal_active_links_of_the_same_owner_are_reusable() {
         assert_eq!(codes(Some("me")).await, [first, second]);
         assert_eq!(codes(None).await, [nobodys]);
         assert_eq!(codes(Some("Me")).await, []);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_routes_come_at_once_and_strangers_are_left_out() {
+    on_half(async |store| {
+        let (link, gone) = (store.insert_in(3).await, store.insert_in(5).await);
+        done(store.shard.delete(&gone.code, 1, false).await);
+        let (unknown, moved) = (code_in(3, 7), code_in(40, 0));
+        let codes = [
+            link.code.clone(),
+            unknown,
+            moved,
+            gone.code.clone(),
+            link.code.clone(),
+        ];
+        let mut found = store.shard.routes(&codes).await.unwrap();
+        found.sort_by(|(left, _), (right, _)| left.cmp(right));
+        found.dedup();
+        let mut expected = Vec::new();
+        for code in [&link.code, &gone.code] {
+            let route = store.shard.route(code).await.unwrap().unwrap();
+            expected.push((code.clone(), route));
+        }
+        expected.sort_by(|(left, _), (right, _)| left.cmp(right));
+        assert_eq!(found, expected);
+        assert!(store.shard.routes(&[]).await.unwrap().is_empty());
     })
     .await;
 }

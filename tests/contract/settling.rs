@@ -1,9 +1,12 @@
 //! Which clicks count: copies, gaps, strangers, purged links, and offsets that move once.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use tokio::task::JoinSet;
+use urlshort::domain::agent::AgentTable;
 use urlshort::domain::click::Click;
+use urlshort::domain::click_batch::ClickBatch;
 use urlshort::slots::Slot;
 use urlshort::store::rows::Beat;
 use urlshort::store::rows::DeadEvent;
@@ -292,7 +295,7 @@ async fn an_offset_moves_once_and_with_the_clicks_it_stands_for() {
         assert_eq!(stands.last, Some((producer, 10)));
         // A move past records that count nothing keeps the last identity.
         let mut skip = batch(10, 12, lease.epoch);
-        skip.clicks.clear();
+        skip.clicks = ClickBatch::default();
         if let Some(offset) = &mut skip.offset {
             offset.last = None;
         }
@@ -318,7 +321,7 @@ async fn of_two_readers_of_a_partition_one_counts() {
             .unwrap();
         let producer = Uuid::now_v7();
         let batch = Arc::new(RollupBatch {
-            clicks: clicks(producer, &link, 1, 20),
+            clicks: clicks(producer, &link, 1, 20).into_iter().collect(),
             dead: Vec::new(),
             offset: Some(OffsetMove {
                 slot,
@@ -334,7 +337,8 @@ async fn of_two_readers_of_a_partition_one_counts() {
             let (shard, batch) = (store.again(), Arc::clone(&batch));
             racing.spawn(async move {
                 shard.connect().await.unwrap();
-                roll_up_batch(&shard, (*batch).clone()).await.unwrap()
+                let agents = Arc::new(Mutex::new(AgentTable::new()));
+                shard.roll_up(&batch, &agents).await.unwrap()
             });
         }
         let outcomes = racing.join_all().await;

@@ -291,7 +291,7 @@ pub(crate) fn clicks(producer: Uuid, code: &ShortCode, from: u64, to: u64) -> Ve
 /// Counts clicks without an offset.
 pub(crate) async fn roll_up(shard: &Shard, clicks: &[Click]) -> Result<RollupOutcome, StoreError> {
     let batch = RollupBatch {
-        clicks: clicks.to_vec(),
+        clicks: clicks.iter().collect(),
         ..RollupBatch::default()
     };
     roll_up_batch(shard, batch).await

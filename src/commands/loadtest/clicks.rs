@@ -75,15 +75,44 @@ struct Totals {
     head: u64,
 }
 
+/// The counts before a test: once no earlier click is on its way any more, or after `patience`;
+/// `tell` is called once where that has to be waited for.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(super) async fn before(
+    target: &Target,
+    load: &Arc<Workload>,
+    span: &Span,
+    patience: Duration,
+    (tell, stop): (impl FnOnce(), &CancellationToken),
+) -> Result<Counts, String> {
+    let begun = Instant::now();
+    let mut tell = Some(tell);
+    loop {
+        let counts = counts(target, load, span).await?;
+        if counts.complete || begun.elapsed() >= patience || stop.is_cancelled() {
+            return Ok(counts);
+        }
+        if let Some(tell) = tell.take() {
+            tell();
+        }
+        pause(stop).await;
+    }
+}
+
+async fn pause(stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => (),
+        () = tokio::time::sleep(PAUSE) => (),
+    }
+}
+
 /// Reads the statistics of all keys.
 ///
 /// # Errors
 /// Why they cannot be read.
-pub(super) async fn counts(
-    target: &Target,
-    load: &Arc<Workload>,
-    span: &Span,
-) -> Result<Counts, String> {
+async fn counts(target: &Target, load: &Arc<Workload>, span: &Span) -> Result<Counts, String> {
     let readers: Vec<_> = (0..READERS)
         .map(|reader| {
             let (target, load, span) = (target.clone(), Arc::clone(load), span.clone());
@@ -163,10 +192,7 @@ pub(super) async fn compare(
         if is_settled || begun.elapsed() >= patience || stop.is_cancelled() {
             return Ok(clicks);
         }
-        tokio::select! {
-            () = stop.cancelled() => (),
-            () = tokio::time::sleep(PAUSE) => (),
-        }
+        pause(stop).await;
     }
 }
 

@@ -201,9 +201,9 @@ impl History {
         let visit = Visit {
             at: self.time(&mut dice).micros(),
             visitor: dice.below(n * 40 + 1_000),
-            agent,
-            referrer: dice.favourite::<&str>(REFERRERS),
-            language,
+            agent: agent.as_bytes(),
+            referrer: dice.favourite::<&str>(REFERRERS).as_bytes(),
+            language: language.as_bytes(),
             country,
             hit: if dice.happens(2) { Hit::Head } else { Hit::Get },
             trigger: if dice.happens(6) {

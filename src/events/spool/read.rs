@@ -7,12 +7,12 @@ use std::sync::PoisonError;
 use rusqlite::params;
 
 use crate::domain::agent::AgentTable;
-use crate::domain::click::Click;
 use crate::domain::click::ClickKind;
 use crate::domain::click::Hit;
+use crate::domain::click_batch::ClickBatch;
+use crate::domain::click_batch::Origin;
 use crate::domain::time::Timestamp;
 use crate::events::codec;
-use crate::events::codec::RowOrigin;
 use crate::events::codec::Texts;
 use crate::events::spool::file::SpoolError;
 use crate::events::spool::file::SpoolFile;
@@ -107,23 +107,42 @@ impl SpoolFile {
         )
     }
 
-    /// The clicks of a row, numbered. A damaged row is told and gives none.
-    pub fn clicks(&self, row: &Row, agents: &mut AgentTable, clicks: &mut Vec<Click>) {
-        let origin = RowOrigin {
-            producer: self.producer,
-            slot: row.slot,
+    /// Reads rows of this file into a batch.
+    #[must_use]
+    pub fn unpacking(&self) -> Unpacking<'_> {
+        let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        Unpacking {
+            file: self,
+            rows: codec::Unpacking::new(FileTexts { file: self, known }),
+        }
+    }
+}
+
+/// Reads rows of one file into one batch; the file's texts are locked meanwhile.
+#[derive(Debug)]
+pub struct Unpacking<'file> {
+    file: &'file SpoolFile,
+    rows: codec::Unpacking<FileTexts<'file>>,
+}
+
+impl Unpacking<'_> {
+    /// Appends a row's clicks to the batch, which must be the same for every row. A row that is
+    /// damaged is told, and gives what stands in front of the damage.
+    pub fn row(&mut self, row: &Row, agents: &mut AgentTable, batch: &mut ClickBatch) {
+        let origin = Origin {
+            producer: self.file.producer,
+            slot: row.slot.number(),
             first_seq: row.first_seq,
         };
-        let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = FileTexts { file: self, known };
-        if let Err(error) = codec::decode(&row.payload, origin, &mut text, agents, clicks) {
-            let path = self.path.display();
+        if let Err(error) = self.rows.row(&row.payload, origin, agents, batch) {
+            let path = self.file.path.display();
             tracing::error!(%path, row = row.id, %error, "the rest of a row is lost");
         }
     }
 }
 
 /// The texts of a file, read once each.
+#[derive(Debug)]
 struct FileTexts<'file> {
     file: &'file SpoolFile,
     known: MutexGuard<'file, Vec<Option<KnownText>>>,

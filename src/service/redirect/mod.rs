@@ -7,6 +7,7 @@
 //! "ask again", never "forget": while a shard is away, what is known goes on being served.
 
 mod far;
+mod refresh;
 mod warm;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::service::coherence::Coherence;
 use crate::service::redirect::far::FarAnswer;
 use crate::service::redirect::far::far_entry;
 use crate::service::redirect::far::ttl_of;
+use crate::service::redirect::refresh::Due;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::store::Store;
@@ -60,6 +62,7 @@ pub struct Redirector {
     coherence: Arc<Coherence>,
     stale: i64,
     runtime: Handle,
+    due: Due,
 }
 
 /// What stands behind a code, and where that was found.
@@ -96,6 +99,7 @@ impl Redirector {
     ) -> Arc<Self> {
         let stale = i64::try_from(stale.as_micros()).unwrap_or(i64::MAX);
         Arc::new(Self {
+            due: Due::new(store.members().len()),
             store,
             near,
             far,
@@ -156,20 +160,6 @@ impl Redirector {
         } else {
             SOFT
         }
-    }
-
-    fn refresh(self: &Arc<Self>, hash: u64, entry: Arc<NearEntry>) {
-        let this = Arc::clone(self);
-        self.runtime.spawn(async move {
-            if let Ok(code) = entry.code().parse::<ShortCode>() {
-                match this.load(&code, hash, Fallback::default(), true).await {
-                    Ok(Resolved::Entry(fresh, _)) => this.near.insert(hash, fresh),
-                    Ok(Resolved::Unknown) => this.near.remove(hash),
-                    Err(Unavailable) => (),
-                }
-            }
-            entry.release_refresh();
-        });
     }
 
     /// What stands behind `code`, within a redirect's budget.
@@ -233,7 +223,7 @@ impl Redirector {
                 entry.release_refresh();
             }
             if let Ok(Resolved::Entry(fresh, Tier::Far | Tier::Owner)) = &loaded {
-                self.near.insert(hash, Arc::clone(fresh));
+                self.remember(hash, Arc::clone(fresh));
             }
             return loaded;
         }
@@ -261,6 +251,16 @@ impl Redirector {
                 }
                 loaded
             }
+        }
+    }
+
+    /// Puts what was just loaded into the near cache.
+    fn remember(&self, hash: u64, fresh: Arc<NearEntry>) {
+        let version = fresh.route().version;
+        self.near.insert(hash, fresh);
+        // A change that was told while this was being loaded has removed the entry before it came.
+        if self.coherence.is_outdated(hash, version) {
+            self.near.remove(hash);
         }
     }
 

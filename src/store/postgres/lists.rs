@@ -1,6 +1,7 @@
 //! Many links of a server at once.
 
 use crate::domain::code::ShortCode;
+use crate::domain::route::Route;
 use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::PostgresShard;
@@ -11,6 +12,23 @@ use crate::store::rows::ListStatus;
 use crate::store::rows::ShardPage;
 
 impl PostgresShard {
+    /// See [`Shard::routes`](crate::store::shard::Shard::routes).
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn routes(&self, codes: &[ShortCode]) -> Result<Vec<(ShortCode, Route)>, StoreError> {
+        let sql = format!(
+            "SELECT {ROUTE} FROM links l \
+             JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active' WHERE l.code = ANY($1)"
+        );
+        let codes: Vec<&str> = codes.iter().map(ShortCode::as_str).collect();
+        let rows = self.lend(Class::Api).await?.query(&sql, &[&codes]).await?;
+        rows.iter()
+            .filter_map(|row| Some((row.get::<_, &str>(0).parse().ok()?, row)))
+            .map(|(code, row)| Ok((code, self.route_of(row, 0)?)))
+            .collect()
+    }
+
     /// See [`Shard::list`](crate::store::shard::Shard::list).
     ///
     /// # Errors

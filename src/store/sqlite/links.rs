@@ -203,11 +203,7 @@ impl SqliteShard {
         self.read(move |connection| {
             // One read transaction: the slots that are named are those that were read.
             let view = connection.unchecked_transaction()?;
-            let slots = view
-                .prepare_cached("SELECT slot FROM slot_owner WHERE state = 'active'")?
-                .query_map([], |row| row.get::<_, u8>(0))?
-                .filter_map(|slot| slot.map(Slot::new).transpose())
-                .collect::<rusqlite::Result<_>>()?;
+            let slots = active_slots(&view)?;
             let (state, expired) = filter.status.map_or((None, None), |status| {
                 let (state, expired) = status.parts();
                 (Some(state), expired)
@@ -251,7 +247,16 @@ impl SqliteShard {
     }
 }
 
-fn select(connection: &Connection, code: &ShortCode) -> rusqlite::Result<Option<Link>> {
+/// The slots that this file owns.
+pub(super) fn active_slots(connection: &Connection) -> rusqlite::Result<Vec<Slot>> {
+    connection
+        .prepare_cached("SELECT slot FROM slot_owner WHERE state = 'active'")?
+        .query_map([], |row| row.get::<_, u8>(0))?
+        .filter_map(|slot| slot.map(Slot::new).transpose())
+        .collect()
+}
+
+pub(super) fn select(connection: &Connection, code: &ShortCode) -> rusqlite::Result<Option<Link>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM links l LEFT JOIN clicks_total t ON t.code = l.code WHERE l.code = ?1"
     );

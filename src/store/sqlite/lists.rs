@@ -1,10 +1,37 @@
 //! Many links of a file at once.
 
 use crate::domain::code::ShortCode;
+use crate::domain::route::Route;
+use crate::slots::Slot;
 use crate::store::error::StoreError;
 use crate::store::sqlite::SqliteShard;
+use crate::store::sqlite::links::active_slots;
+use crate::store::sqlite::links::select;
 
 impl SqliteShard {
+    /// See [`Shard::routes`](crate::store::shard::Shard::routes).
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn routes(&self, codes: &[ShortCode]) -> Result<Vec<(ShortCode, Route)>, StoreError> {
+        let codes = codes.to_vec();
+        self.read(move |connection| {
+            // One read transaction: the slots are active in the state whose links are read.
+            let view = connection.unchecked_transaction()?;
+            let active = active_slots(&view)?;
+            let mut routes = Vec::with_capacity(codes.len());
+            for code in codes {
+                if active.contains(&Slot::of(code.as_str()))
+                    && let Some(link) = select(&view, &code)?
+                {
+                    routes.push((code, link.route));
+                }
+            }
+            Ok(routes)
+        })
+        .await
+    }
+
     /// See [`Shard::most_followed`](crate::store::shard::Shard::most_followed).
     ///
     /// # Errors
