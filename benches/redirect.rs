@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 
 fn options(words: &[&str]) -> Outcome<Options> {
     let mut options = Options {
-        seconds: 5,
+        seconds: 10,
         rounds: 5,
         distributed: env::var_os("URLSHORT_TEST_POSTGRES_0").is_some(),
         steady_seconds: 60,

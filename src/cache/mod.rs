@@ -3,3 +3,4 @@
 pub mod far;
 mod inline;
 pub mod near;
+pub mod worker;

@@ -34,16 +34,19 @@ const UNKNOWN_LIFETIME: i64 = 1_000_000;
 /// What an entry costs besides its texts: the entry, its counts, and the cache's own bookkeeping.
 const ENTRY_BYTES: usize = 220;
 
-/// A route with its `Location` ready.
+/// A route with its `Location` ready. What every hit reads comes first, in one line of memory.
 #[derive(Debug)]
+#[repr(C)]
 pub struct NearEntry {
+    /// When the database was last known to say this, by its clock.
+    checked_at: AtomicI64,
+    /// It has left the cache: whoever still has it must ask again.
+    withdrawn: AtomicBool,
+    refreshing: AtomicBool,
     code: InlineCode,
     /// The route; its `target` is empty and stands in `location` alone.
     route: Route,
     location: HeaderValue,
-    /// When the database was last known to say this, by its clock.
-    checked_at: AtomicI64,
-    refreshing: AtomicBool,
 }
 
 impl NearEntry {
@@ -57,6 +60,7 @@ impl NearEntry {
             route,
             location,
             checked_at: AtomicI64::new(checked_at),
+            withdrawn: AtomicBool::new(false),
             refreshing: AtomicBool::new(false),
         })
     }
@@ -91,6 +95,16 @@ impl NearEntry {
     pub fn age(&self, now: Timestamp) -> i64 {
         now.micros()
             .saturating_sub(self.checked_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether it was in the cache and is so no longer: replaced, removed or pushed out.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
     }
 
     /// Claims the refresh of this entry; only one caller gets it.
@@ -154,19 +168,23 @@ impl Weighter<u64, Arc<NearEntry>> for ByBytes {
     }
 }
 
-/// Counts what is pushed out.
+/// Tells entries that they are replaced or pushed out, and counts the latter.
 #[derive(Clone, Copy, Debug)]
-pub struct CountEvictions;
+pub struct Withdraw;
 
-impl Lifecycle<u64, Arc<NearEntry>> for CountEvictions {
-    type RequestState = ();
+impl Lifecycle<u64, Arc<NearEntry>> for Withdraw {
+    /// The key that is being inserted: its older entry is replaced, not pushed out.
+    type RequestState = Option<u64>;
 
-    fn on_evict(&self, _state: &mut (), _key: u64, _entry: Arc<NearEntry>) {
-        telemetry::cache_evicted();
+    fn on_evict(&self, inserted: &mut Option<u64>, key: u64, entry: Arc<NearEntry>) {
+        entry.withdraw();
+        if *inserted != Some(key) {
+            telemetry::cache_evicted();
+        }
     }
 }
 
-type Known = Cache<u64, Arc<NearEntry>, ByBytes, BuildIdentity, CountEvictions>;
+type Known = Cache<u64, Arc<NearEntry>, ByBytes, BuildIdentity, Withdraw>;
 
 /// The cache of one process.
 #[derive(Debug)]
@@ -183,7 +201,7 @@ pub type Loading<'cache> = quick_cache::sync::PlaceholderGuard<
     Arc<NearEntry>,
     ByBytes,
     BuildIdentity,
-    CountEvictions,
+    Withdraw,
 >;
 
 /// What a cache that may be loading has for a code.
@@ -201,13 +219,7 @@ impl NearCache {
     pub fn new(bytes: u64) -> Self {
         let known = (bytes > 0).then(|| {
             let entries = usize::try_from(bytes).unwrap_or(usize::MAX) / (ENTRY_BYTES + 60);
-            Cache::with(
-                entries.max(16),
-                bytes,
-                ByBytes,
-                BuildIdentity,
-                CountEvictions,
-            )
+            Cache::with(entries.max(16), bytes, ByBytes, BuildIdentity, Withdraw)
         });
         let unknown = Cache::with(
             UNKNOWN_ENTRIES,
@@ -247,7 +259,7 @@ impl NearCache {
     /// Remembers a route that was looked up without [`get_or_load`](Self::get_or_load).
     pub fn insert(&self, hash: u64, entry: Arc<NearEntry>) {
         if let Some(known) = &self.known {
-            known.insert(hash, entry);
+            known.insert_with_lifecycle(hash, entry, &mut Some(hash));
         }
     }
 
@@ -266,8 +278,9 @@ impl NearCache {
 
     /// Forgets what is known under this hash, and stops a running load from being remembered.
     pub fn remove(&self, hash: u64) {
-        if let Some(known) = &self.known {
-            known.remove(&hash);
+        let removed = self.known.as_ref().and_then(|known| known.remove(&hash));
+        if let Some((_, entry)) = removed {
+            entry.withdraw();
         }
         self.unknown.remove(&hash);
     }

@@ -185,3 +185,83 @@ fn bump(totals: &mut ClickTotals, kind: ClickKind, clicks: i64) {
         ClickKind::Head => totals.head += clicks,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::click::Click;
+    use crate::domain::click::SCHEMA_VERSION;
+    use crate::domain::click::Trigger;
+
+    const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0";
+    /// A day and a bit, in microseconds.
+    const THEN: i64 = 90_000_000_000;
+
+    fn click(code: &str, kind: ClickKind, visitor: u64) -> Click {
+        Click {
+            v: SCHEMA_VERSION,
+            producer_id: Uuid::nil(),
+            slot: 0,
+            seq: 1,
+            code: code.into(),
+            at: Timestamp::from_micros(THEN),
+            kind,
+            trigger: Trigger::Link,
+            country: None,
+            referrer: Some(format!("{visitor}.example").into()),
+            agent: FIREFOX.into(),
+            language: None,
+            visitor,
+        }
+    }
+
+    #[test]
+    fn every_counter_of_every_link_gains_its_own_clicks() {
+        let late = Click {
+            at: Timestamp::from_micros(THEN * 2),
+            ..click("b", ClickKind::Human, 2)
+        };
+        let clicks = [
+            click("a", ClickKind::Human, 1),
+            click("a", ClickKind::Human, 1),
+            click("a", ClickKind::Head, 3),
+            click("b", ClickKind::Human, 1),
+            click("b", ClickKind::Bot, 4),
+            late,
+        ];
+        let batch: ClickBatch = clicks.iter().collect();
+        let mut tally = Tally::new(&batch);
+        let now = Timestamp::from_micros(THEN + 1);
+        for (_, run) in batch.runs() {
+            run.iter().for_each(|click| tally.add(*click, now));
+        }
+        let counts = tally.counts(&[5, 6], &mut AgentTable::new());
+        let link = |slot, code: &str| &counts.links[&(slot, code.into())];
+        let (a, b) = (link(5, "a"), link(6, "b"));
+        let sums = |totals: &ClickTotals| (totals.human, totals.bot, totals.head);
+        assert_eq!((sums(&a.totals), sums(&b.totals)), ((2, 0, 1), (2, 1, 0)));
+        assert_eq!(
+            (a.quarters.len(), b.quarters.len()),
+            (1, 1),
+            "clamped to now"
+        );
+        let visitors = |link: &LinkCounts| {
+            let mut hashes = link.visitors[&1].clone();
+            hashes.sort_unstable();
+            hashes
+        };
+        assert_eq!((visitors(a), visitors(b)), (vec![1], vec![1, 2]));
+        let value = |link: &LinkCounts, dimension: Dimension, value: &str| {
+            let key = (1, dimension.number(), value.into());
+            link.values.get(&key).map(sums)
+        };
+        assert_eq!(value(a, Dimension::Browser, "Firefox"), Some((2, 0, 0)));
+        assert_eq!(value(a, Dimension::Referrer, "3.example"), None);
+        assert_eq!(value(b, Dimension::Referrer, "4.example"), Some((0, 1, 0)));
+        assert_eq!(value(b, Dimension::Trigger, "link"), Some((2, 1, 0)));
+        assert_eq!(counts.clicks, 6);
+        assert_eq!(counts.rows(), 2 + 2 + 2 + (7 + 9));
+    }
+}

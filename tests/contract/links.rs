@@ -9,6 +9,7 @@ use urlshort::domain::query::QueryForward;
 use urlshort::domain::route::LinkState;
 use urlshort::domain::route::RedirectStatus;
 use urlshort::domain::time::Timestamp;
+use urlshort::slots::Slot;
 use urlshort::store::error::StoreError;
 use urlshort::store::rows::Changed;
 use urlshort::store::rows::Inserted;
@@ -343,7 +344,9 @@ async fn many_routes_come_at_once_and_strangers_are_left_out() {
     on_half(async |store| {
         let (link, gone) = (store.insert_in(3).await, store.insert_in(5).await);
         done(store.shard.delete(&gone.code, 1, false).await);
-        let (unknown, moved) = (code_in(3, 7), code_in(40, 0));
+        let moved = store.insert_in(7).await.code;
+        store.shard.demote(Slot::new(7).unwrap()).await.unwrap();
+        let unknown = code_in(3, 7);
         let codes = [
             link.code.clone(),
             unknown,

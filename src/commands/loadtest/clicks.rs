@@ -14,11 +14,14 @@ use super::line::Line;
 use super::request::Workload;
 use super::target::Target;
 use crate::commands::Failure;
+use crate::domain::time::Timestamp;
 
 /// Connections that read statistics at once.
 const READERS: usize = 16;
 /// Between two looks at counts that are not complete.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long it is waited for earlier clicks without a word.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,10 @@ pub(super) struct Clicks {
 pub(super) struct Counts {
     by_key: Vec<u64>,
     complete: bool,
+    /// Every click before this time is in them, by the service's clock.
+    as_of: Timestamp,
+    /// What that clock says.
+    now: Timestamp,
 }
 
 /// The days whose clicks are compared, as parameters of a request: the same ones before and after.
@@ -65,6 +72,8 @@ impl Span {
 struct Report {
     totals: Totals,
     complete: bool,
+    as_of: Timestamp,
+    lag_seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -75,8 +84,22 @@ struct Totals {
     head: u64,
 }
 
-/// The counts before a test: once no earlier click is on its way any more, or after `patience`;
-/// `tell` is called once where that has to be waited for.
+impl Report {
+    /// The service's clock.
+    fn now(&self) -> Timestamp {
+        let lag = Duration::try_from_secs_f64(self.lag_seconds);
+        self.as_of.plus(lag.unwrap_or_default())
+    }
+}
+
+impl Totals {
+    const fn all(&self) -> u64 {
+        self.human + self.bot + self.preview + self.head
+    }
+}
+
+/// The counts before a test: once every click that was made before is in them, or after
+/// `patience`; `tell` is called once where that takes a while.
 ///
 /// # Errors
 /// Why they cannot be read.
@@ -88,16 +111,19 @@ pub(super) async fn before(
     (tell, stop): (impl FnOnce(), &CancellationToken),
 ) -> Result<Counts, String> {
     let begun = Instant::now();
+    let since = counts(target, load, span).await?.now;
     let mut tell = Some(tell);
     loop {
+        pause(stop).await;
         let counts = counts(target, load, span).await?;
-        if counts.complete || begun.elapsed() >= patience || stop.is_cancelled() {
+        if counts.as_of >= since || begun.elapsed() >= patience || stop.is_cancelled() {
             return Ok(counts);
         }
-        if let Some(tell) = tell.take() {
+        if begun.elapsed() >= PATIENCE
+            && let Some(tell) = tell.take()
+        {
             tell();
         }
-        pause(stop).await;
     }
 }
 
@@ -122,14 +148,18 @@ async fn counts(target: &Target, load: &Arc<Workload>, span: &Span) -> Result<Co
     let mut counts = Counts {
         by_key: vec![0; load.keys.len()],
         complete: true,
+        as_of: Timestamp::from_micros(i64::MAX),
+        now: Timestamp::from_micros(i64::MIN),
     };
     for reader in readers {
         let read = reader.await.map_err(|error| error.to_string())?;
-        for (at, n, complete) in read.map_err(|failure| failure.to_string())? {
+        for (at, report) in read.map_err(|failure| failure.to_string())? {
             if let Some(place) = counts.by_key.get_mut(at) {
-                *place = n;
+                *place = report.totals.all();
             }
-            counts.complete &= complete;
+            counts.complete &= report.complete;
+            counts.as_of = counts.as_of.min(report.as_of);
+            counts.now = counts.now.max(report.now());
         }
     }
     Ok(counts)
@@ -141,12 +171,11 @@ async fn read_some(
     keys: &[Key],
     span: &Span,
     first: usize,
-) -> Result<Vec<(usize, u64, bool)>, Failure> {
+) -> Result<Vec<(usize, Report)>, Failure> {
     let mut line = target.line().await?;
     let mut read = Vec::new();
     for (at, key) in keys.iter().enumerate().skip(first).step_by(READERS) {
-        let (n, complete) = read_one(target, &mut line, key, span).await?;
-        read.push((at, n, complete));
+        read.push((at, read_one(target, &mut line, key, span).await?));
     }
     Ok(read)
 }
@@ -156,7 +185,7 @@ async fn read_one(
     line: &mut Line,
     key: &Key,
     span: &Span,
-) -> Result<(u64, bool), Failure> {
+) -> Result<Report, Failure> {
     let path = format!("/api/v1/links/{}/stats?{}", key.code.as_str(), span.0);
     let (status, body) = target.get(line, &path).await?;
     if !status.is_success() {
@@ -165,11 +194,8 @@ async fn read_one(
             key.code.as_str()
         )));
     }
-    let report: Report = serde_json::from_slice(&body)
-        .map_err(|error| Failure::Failed(format!("statistics that are none: {error}")))?;
-    let totals = report.totals;
-    let n = totals.human + totals.bot + totals.preview + totals.head;
-    Ok((n, report.complete))
+    serde_json::from_slice(&body)
+        .map_err(|error| Failure::Failed(format!("statistics that are none: {error}")))
 }
 
 /// Waits until every acknowledged redirect is counted, at most `patience` and until `stop`;

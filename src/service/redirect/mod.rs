@@ -144,14 +144,21 @@ impl Redirector {
         now: Timestamp,
     ) -> Option<Arc<NearEntry>> {
         let entry = self.near.get(hash, code)?;
+        self.may_answer(hash, &entry, now).then_some(entry)
+    }
+
+    /// Whether an entry of the near cache may be answered without asking anybody; past 30 s it is
+    /// refreshed behind that.
+    #[must_use]
+    pub fn may_answer(self: &Arc<Self>, hash: u64, entry: &Arc<NearEntry>, now: Timestamp) -> bool {
         let age = entry.age(now);
         if age > self.lifetime(Slot::of_hash(hash), now) {
-            return None;
+            return false;
         }
         if age > REFRESH_AFTER && entry.claim_refresh() {
-            self.refresh(hash, Arc::clone(&entry));
+            self.refresh(hash, Arc::clone(entry));
         }
-        Some(entry)
+        true
     }
 
     fn lifetime(&self, slot: Slot, now: Timestamp) -> i64 {

@@ -1,0 +1,191 @@
+//! One worker's own table of the links it follows, in front of the near cache.
+//!
+//! # Why
+//!
+//! A hit of the shared cache writes to four lines of memory that every core writes to: a lock, two
+//! reference counts and a mark of use. Each is fetched from the core that wrote it last. Here a hit
+//! only reads what is shared. Nothing is believed longer: an entry that leaves the near cache, for
+//! whatever reason, says so itself.
+
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderValue;
+
+use crate::cache::near::NearEntry;
+
+/// Places of the table; a line of memory each. Codes that share one push each other out.
+const PLACES: usize = 16_384;
+/// Every so many hits the near cache is asked, so that it knows what is in use.
+const TELL_EVERY: u32 = 16;
+/// A longer `Location` is not copied but shared.
+const MAX_COPIED: usize = 256;
+
+/// The table of one worker.
+#[derive(Debug)]
+pub struct WorkerCache(Box<[Option<Followed>]>);
+
+/// A link that this worker followed.
+#[derive(Debug)]
+pub struct Followed {
+    hash: u64,
+    entry: Arc<NearEntry>,
+    location: HeaderValue,
+    hits: u32,
+}
+
+impl Followed {
+    /// What the near cache had.
+    #[must_use]
+    pub const fn entry(&self) -> &Arc<NearEntry> {
+        &self.entry
+    }
+
+    /// Its `Location`; no other worker counts references to it.
+    #[must_use]
+    pub fn location(&self) -> HeaderValue {
+        self.location.clone()
+    }
+}
+
+impl Default for WorkerCache {
+    fn default() -> Self {
+        Self((0..PLACES).map(|_| None).collect())
+    }
+}
+
+impl WorkerCache {
+    fn place(&mut self, hash: u64) -> Option<&mut Option<Followed>> {
+        // The lowest bits name the slot, which is the same for many.
+        let place = usize::try_from(hash >> 32).unwrap_or_default() % PLACES;
+        self.0.get_mut(place)
+    }
+
+    /// Whether `code`, whose hash is `hash`, is here and still what the near cache says. Now and
+    /// then `false` also where it is: the near cache has to be asked.
+    pub fn holds(&mut self, hash: u64, code: &[u8]) -> bool {
+        let Some(place) = self.place(hash) else {
+            return false;
+        };
+        let Some(followed) = place else {
+            return false;
+        };
+        if followed.entry.is_withdrawn() {
+            *place = None; // its memory is wanted elsewhere
+            return false;
+        }
+        followed.hits = followed.hits.wrapping_add(1);
+        followed.hash == hash
+            && followed.hits % TELL_EVERY != 0
+            && followed.entry.code().as_bytes() == code
+    }
+
+    /// The link at the place of `hash`: what [`holds`](Self::holds) agreed to, or
+    /// [`put`](Self::put) put there.
+    #[must_use]
+    pub fn followed(&self, hash: u64) -> Option<&Followed> {
+        let place = usize::try_from(hash >> 32).unwrap_or_default() % PLACES;
+        self.0.get(place)?.as_ref()
+    }
+
+    /// Remembers what the near cache has under `hash`.
+    pub fn put(&mut self, hash: u64, entry: Arc<NearEntry>) {
+        let Some(place) = self.place(hash) else {
+            return;
+        };
+        if let Some(followed) = place
+            && Arc::ptr_eq(&followed.entry, &entry)
+        {
+            return;
+        }
+        let shared = entry.location();
+        let copied = (shared.len() <= MAX_COPIED)
+            .then(|| HeaderValue::from_bytes(shared.as_bytes()).ok())
+            .flatten();
+        *place = Some(Followed {
+            hash,
+            entry,
+            location: copied.unwrap_or(shared),
+            hits: 0,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::near::NearCache;
+    use crate::domain::label::Hold;
+    use crate::domain::query::QueryForward;
+    use crate::domain::route::LinkState;
+    use crate::domain::route::RedirectStatus;
+    use crate::domain::route::Route;
+    use crate::slots::hash;
+
+    fn entry(code: &str, target: &str) -> Arc<NearEntry> {
+        let route = Route {
+            version: 1,
+            state: LinkState::Active,
+            target: target.into(),
+            status: RedirectStatus::Found,
+            times: None,
+            query_forward: QueryForward::Keep,
+            hide_referrer: false,
+            indexable: false,
+            hold: Hold::None,
+        };
+        Arc::new(NearEntry::new(code, route, 0).unwrap())
+    }
+
+    /// A worker's table that holds `abc` as the near cache does.
+    fn filled(near: &NearCache) -> WorkerCache {
+        let code = hash(b"abc");
+        near.insert(code, entry("abc", "https://example.com/1"));
+        let mut own = WorkerCache::default();
+        assert!(!own.holds(code, b"abc"));
+        own.put(code, near.get(code, b"abc").unwrap());
+        assert!(own.holds(code, b"abc"));
+        own
+    }
+
+    #[test]
+    fn what_leaves_the_near_cache_is_believed_no_longer() {
+        let code = hash(b"abc");
+        let near = NearCache::new(1 << 20);
+        let mut own = filled(&near);
+        near.remove(code);
+        assert!(!own.holds(code, b"abc"), "removed");
+        let mut own = filled(&near);
+        near.insert(code, entry("abc", "https://example.com/2"));
+        assert!(!own.holds(code, b"abc"), "replaced");
+        let small = NearCache::new(10_000);
+        let mut own = filled(&small);
+        for n in 0..10_000 {
+            let other = format!("other-{n}");
+            small.insert(
+                hash(other.as_bytes()),
+                entry(&other, "https://example.com/"),
+            );
+        }
+        assert!(small.get(code, b"abc").is_none());
+        assert!(!own.holds(code, b"abc"), "pushed out");
+    }
+
+    #[test]
+    fn only_the_code_itself_is_found_and_the_near_cache_is_asked_now_and_then() {
+        let code = hash(b"abc");
+        let near = NearCache::new(1 << 20);
+        let mut own = filled(&near);
+        assert!(!own.holds(code, b"abd"), "another code with the same hash");
+        assert!(
+            !own.holds(code ^ 1, b"abc"),
+            "another hash at the same place"
+        );
+        let found = own.followed(code).unwrap();
+        assert_eq!(found.location(), "https://example.com/1");
+        let asked = (0..TELL_EVERY * 4).filter(|_| !own.holds(code, b"abc"));
+        assert_eq!(asked.count(), 4);
+        let long = format!("https://example.com/{}", "x".repeat(MAX_COPIED));
+        own.put(code, entry("abc", &long));
+        assert_eq!(own.followed(code).unwrap().location(), *long);
+    }
+}
