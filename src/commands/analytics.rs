@@ -15,6 +15,7 @@ use crate::http;
 use crate::pipeline::consume::Consumer;
 use crate::pipeline::lease;
 use crate::pipeline::lease::Work;
+use crate::pipeline::pace::Loops;
 use crate::pipeline::supervise;
 use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
@@ -57,6 +58,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         store: Arc::clone(&store),
         kafka,
         agents: Arc::default(),
+        loops: Loops::default(),
     };
     for member in store.members() {
         let leases = lease::run(

@@ -15,8 +15,8 @@ use crate::events::codec;
 use crate::events::kafka::BusError;
 use crate::events::kafka::Fetched;
 use crate::events::kafka::Kafka;
-use crate::pipeline::pace;
 use crate::pipeline::pace::Backoff;
+use crate::pipeline::pace::Loops;
 use crate::pipeline::rollup::counted;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -41,6 +41,8 @@ pub struct Consumer {
     pub kafka: Kafka,
     /// Parsed user agents.
     pub agents: Arc<Mutex<AgentTable>>,
+    /// The readers of this process; each has a clone.
+    pub loops: Loops,
 }
 
 /// Why a reader ends.
@@ -176,10 +178,12 @@ impl Reader {
         let (batch, last) = self.batch(fetched);
         let to = last.map_or(self.next, |offset| offset + 1);
         self.roll_up(batch, to).await?;
-        if self.next >= high {
-            caught_up.store(true, Ordering::Relaxed);
+        let busy = begun.elapsed();
+        if self.next < high {
+            return Ok(busy); // behind: half the time is enough for the others
         }
-        Ok(pace::pause(begun.elapsed(), records))
+        caught_up.store(true, Ordering::Relaxed);
+        Ok(self.consumer.loops.pause(busy, records))
     }
 
     fn batch(&self, fetched: Fetched) -> (RollupBatch, Option<i64>) {

@@ -8,7 +8,7 @@ pub mod label_consume;
 pub mod lease;
 pub mod link_ship;
 pub mod outlet;
-mod pace;
+pub mod pace;
 pub mod rollup;
 pub mod ship;
 mod supervise;
