@@ -7,27 +7,28 @@
 //! only reads what is shared. Nothing is believed longer: an entry that leaves the near cache, for
 //! whatever reason, says so itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderValue;
 
+use crate::cache::near::BuildIdentity;
 use crate::cache::near::NearEntry;
 
-/// Places of the table; a line of memory each. Codes that share one push each other out.
-const PLACES: usize = 16_384;
+/// Links of the table; beyond it the table begins anew.
+const MAX_LINKS: usize = 32_768;
 /// Every so many hits the near cache is asked, so that it knows what is in use.
-const TELL_EVERY: u32 = 16;
+const TELL_EVERY: u32 = 32;
 /// A longer `Location` is not copied but shared.
 const MAX_COPIED: usize = 256;
 
-/// The table of one worker.
-#[derive(Debug)]
-pub struct WorkerCache(Box<[Option<Followed>]>);
+/// The table of one worker, by the hash of the code.
+#[derive(Debug, Default)]
+pub struct WorkerCache(HashMap<u64, Followed, BuildIdentity>);
 
 /// A link that this worker followed.
 #[derive(Debug)]
 pub struct Followed {
-    hash: u64,
     entry: Arc<NearEntry>,
     location: HeaderValue,
     hits: u32,
@@ -47,66 +48,47 @@ impl Followed {
     }
 }
 
-impl Default for WorkerCache {
-    fn default() -> Self {
-        Self((0..PLACES).map(|_| None).collect())
-    }
-}
-
 impl WorkerCache {
-    fn place(&mut self, hash: u64) -> Option<&mut Option<Followed>> {
-        // The lowest bits name the slot, which is the same for many.
-        let place = usize::try_from(hash >> 32).unwrap_or_default() % PLACES;
-        self.0.get_mut(place)
-    }
-
     /// Whether `code`, whose hash is `hash`, is here and still what the near cache says. Now and
     /// then `false` also where it is: the near cache has to be asked.
     pub fn holds(&mut self, hash: u64, code: &[u8]) -> bool {
-        let Some(place) = self.place(hash) else {
-            return false;
-        };
-        let Some(followed) = place else {
+        let Some(followed) = self.0.get_mut(&hash) else {
             return false;
         };
         if followed.entry.is_withdrawn() {
-            *place = None; // its memory is wanted elsewhere
+            self.0.remove(&hash);
             return false;
         }
         followed.hits = followed.hits.wrapping_add(1);
-        followed.hash == hash
-            && followed.hits % TELL_EVERY != 0
-            && followed.entry.code().as_bytes() == code
+        !followed.hits.is_multiple_of(TELL_EVERY) && followed.entry.code().as_bytes() == code
     }
 
-    /// The link at the place of `hash`: what [`holds`](Self::holds) agreed to, or
-    /// [`put`](Self::put) put there.
+    /// The link under `hash`: what [`holds`](Self::holds) agreed to, or [`put`](Self::put) put
+    /// there.
     #[must_use]
     pub fn followed(&self, hash: u64) -> Option<&Followed> {
-        let place = usize::try_from(hash >> 32).unwrap_or_default() % PLACES;
-        self.0.get(place)?.as_ref()
+        self.0.get(&hash)
     }
 
     /// Remembers what the near cache has under `hash`.
     pub fn put(&mut self, hash: u64, entry: Arc<NearEntry>) {
-        let Some(place) = self.place(hash) else {
+        let known = self.0.get(&hash);
+        if known.is_some_and(|followed| Arc::ptr_eq(&followed.entry, &entry)) {
             return;
-        };
-        if let Some(followed) = place
-            && Arc::ptr_eq(&followed.entry, &entry)
-        {
-            return;
+        }
+        if self.0.len() >= MAX_LINKS {
+            self.0.clear();
         }
         let shared = entry.location();
         let copied = (shared.len() <= MAX_COPIED)
             .then(|| HeaderValue::from_bytes(shared.as_bytes()).ok())
             .flatten();
-        *place = Some(Followed {
-            hash,
+        let followed = Followed {
             entry,
             location: copied.unwrap_or(shared),
             hits: 0,
-        });
+        };
+        self.0.insert(hash, followed);
     }
 }
 
@@ -188,5 +170,9 @@ mod tests {
         let long = format!("https://example.com/{}", "x".repeat(MAX_COPIED));
         own.put(code, entry("abc", &long));
         assert_eq!(own.followed(code).unwrap().location(), *long);
+        for other in 0..MAX_LINKS as u64 {
+            own.put(other, entry("other", "https://example.com/"));
+        }
+        assert!(own.0.len() < MAX_LINKS, "it is bounded");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Between two looks while nothing is there.
 const IDLE: Duration = Duration::from_millis(50);
 /// The longest that clicks wait for a flush.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(15);
 /// A flush may take this part of the time: the rows of a flush depend on the active links, not on
 /// the clicks, so fewer flushes cost less.
 const SHARE: u32 = 25;

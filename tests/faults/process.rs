@@ -176,6 +176,13 @@ pub(crate) fn signal(name: &str, id: u32) {
         .ok();
 }
 
+/// How long a server stays away: long enough to be beyond every deadline, or as long as
+/// `URLSHORT_TEST_OUTAGE` says, in seconds.
+pub(crate) fn outage() -> Duration {
+    let seconds = std::env::var("URLSHORT_TEST_OUTAGE").ok();
+    Duration::from_secs(seconds.map_or(6, |seconds| seconds.parse().expect("whole seconds")))
+}
+
 /// Asks again and again until there is an answer.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {

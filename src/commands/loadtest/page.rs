@@ -13,8 +13,9 @@ use super::results::Results;
 use super::table;
 use crate::commands::Failure;
 
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("base.html", include_str!("templates/base.html")),
+    ("charts.html", include_str!("templates/charts.html")),
     ("run.html", include_str!("templates/run.html")),
     ("two.html", include_str!("templates/two.html")),
 ];
