@@ -209,7 +209,7 @@ pub(super) struct RunArgs {
     /// [default: /metrics of the service]
     #[arg(long, value_name = "URL", help_heading = "Service")]
     pub(super) metrics: Vec<Url>,
-    /// How long to wait until every click is counted; 0 does not compare
+    /// How long to wait, before and after, until every click is counted; 0 does not compare
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30s", help_heading = "Service")]
     pub(super) settle: Duration,
 
