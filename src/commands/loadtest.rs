@@ -215,6 +215,11 @@ impl<'args> Bench<'args> {
             Ok(before) => before,
             Err(why) => return Known::not(why),
         };
+        if stop.is_cancelled() {
+            return Known::not(
+                "the run was interrupted, and nobody waited for the counts".to_owned(),
+            );
+        }
         let target = &self.load.target;
         let compared = clicks::compare(target, &self.load, (&before, span), self.args.settle, stop);
         match compared.await {

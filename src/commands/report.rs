@@ -6,7 +6,10 @@
     reason = "this module exists to print"
 )]
 
+use std::fmt;
+use std::io::ErrorKind;
 use std::io::IsTerminal as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use indicatif::ProgressBar;
@@ -17,12 +20,26 @@ use crate::commands::Failure;
 
 /// A line of a result.
 pub fn line(text: &str) {
-    println!("{text}");
+    write(format_args!("{text}\n"));
 }
 
 /// A result that ends its own lines.
 pub fn text(text: &str) {
-    print!("{text}");
+    write(format_args!("{text}"));
+}
+
+/// Writes to stdout. Whoever reads it may have seen enough (`| head`): that ends the program, and
+/// is no failure.
+fn write(text: fmt::Arguments<'_>) {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+        Ok(()) => (),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("urlshort: the result cannot be written: {error}");
+            std::process::exit(74);
+        }
+    }
 }
 
 /// A line of a diagnosis; what is not well is coloured on a terminal, unless `NO_COLOR` is set.
@@ -34,24 +51,26 @@ pub fn finding(severity: &str, name: &str, summary: &str) {
         _ => "32",
     };
     if plain || !std::io::stdout().is_terminal() {
-        println!("{severity:<5} {name}: {summary}");
+        write(format_args!("{severity:<5} {name}: {summary}\n"));
     } else {
-        println!("\x1b[{colour}m{severity:<5}\x1b[0m {name}: {summary}");
+        write(format_args!(
+            "\x1b[{colour}m{severity:<5}\x1b[0m {name}: {summary}\n"
+        ));
     }
 }
 
 /// An empty screen on a terminal, an empty line elsewhere.
 pub fn fresh_screen() {
     if std::io::stdout().is_terminal() {
-        print!("\x1b[2J\x1b[H");
+        write(format_args!("\x1b[2J\x1b[H"));
     } else {
-        println!();
+        write(format_args!("\n"));
     }
 }
 
 /// A result as JSON.
 pub fn json(value: &Value) {
-    println!("{value:#}");
+    write(format_args!("{value:#}\n"));
 }
 
 /// A line for people, beside the result.

@@ -28,6 +28,7 @@ use crate::service::redirect::Warmed;
 use crate::store::Store;
 use crate::store::rows::ListFilter;
 use crate::store::rows::ListStatus;
+use crate::store::shard::Shard;
 
 /// Links that are loaded at once.
 const AT_ONCE: usize = 32;
@@ -89,6 +90,7 @@ struct Tally {
 pub async fn run(mut config: Config, args: WarmupArgs) -> Result<(), Failure> {
     // The near cache of this process helps nobody.
     config.cache.near_bytes = 0;
+    refuse_missing_files(&config).await?;
     let store = app::started_store(&config).await?;
     let redirector = app::redirector(&config, &store, &Arc::default())?;
     let targets = targets(&config, &args).await?;
@@ -193,6 +195,22 @@ async fn codes(
         codes.extend(page.into_iter().map(|link| link.code));
     }
     Ok((codes, "newest"))
+}
+
+/// A warm-up founds no cluster: where no file is, the folder is probably the wrong one.
+async fn refuse_missing_files(config: &Config) -> Result<(), Failure> {
+    let store = app::store(config)?;
+    for member in store.members() {
+        if matches!(member.shard, Shard::Sqlite(_)) && matches!(member.shard.peek().await, Ok(None))
+        {
+            return Err(Failure::Unavailable(format!(
+                "{} is not there, so there are no links to warm: is this the folder that `serve` \
+                 runs in, and data_dir right? `urlshort serve` makes it",
+                member.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 async fn warm(redirector: &Arc<Redirector>, codes: &[ShortCode], tally: &mut Tally) {

@@ -11,6 +11,16 @@ use crate::support::Server;
 use crate::support::names_in;
 
 #[test]
+fn a_warm_up_in_the_wrong_folder_founds_nothing() {
+    let folder = Folder::new();
+    let done = folder.run(&["warmup"]);
+    assert_eq!(done.status, Some(69));
+    let path = "data/shard-0.db is not there";
+    assert!(done.errors.contains(path), "{}", done.errors);
+    folder.check_holds(&[]);
+}
+
+#[test]
 fn a_running_process_is_warmed_once() {
     let folder = Folder::new();
     folder.json(&["seed", "--count", "300", "--clicks", "3000", "--json"]);
@@ -195,4 +205,19 @@ fn check_near(told: &Value, [loaded, already, missing, failed]: [u64; 4]) {
         [loaded, already, missing, failed].map(Some),
         "{told}"
     );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = Folder::new();
+    for arguments in [
+        &["diagnose"][..],
+        &["diagnose", "--json"],
+        &["diagnose", "--watch", "1"],
+        &["man"],
+        &["completions", "bash"],
+    ] {
+        let errors = folder.program(arguments).unread();
+        assert_eq!(errors, "", "{arguments:?}");
+    }
 }

@@ -122,6 +122,16 @@ impl Program {
         self
     }
 
+    /// Runs it while nobody reads its results; what it said on stderr.
+    pub(crate) fn unread(mut self) -> String {
+        let mut child = self.0.spawn().unwrap();
+        drop(child.stdout.take());
+        let errors = read_all(child.stderr.take().unwrap());
+        let errors = errors.recv_timeout(PATIENCE).unwrap();
+        child.wait().unwrap();
+        errors
+    }
+
     /// Runs it to its end.
     #[track_caller]
     pub(crate) fn done(mut self) -> Done {
