@@ -111,14 +111,20 @@ impl FailOn {
         } else {
             row.change < self.change
         };
-        row.figure == self.figure && beyond && row.verdict != Verdict::Noise
+        let is_judged = matches!(row.verdict, Verdict::Better | Verdict::Worse);
+        row.figure == self.figure && beyond && is_judged
+    }
+
+    /// Whether the runs are too short to say anything of its figure.
+    fn is_unjudged_by(&self, row: &Row) -> bool {
+        row.figure == self.figure && row.verdict == Verdict::TooShort
     }
 }
 
 /// Shows two saved runs side by side.
 ///
 /// # Errors
-/// Where a file is none; status 99 where the second is worse than `--fail-on` allows.
+/// Where a file is none, or a run too short for `--fail-on`; status 99 where the second is worse than `--fail-on` allows.
 pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let before = Results::read(&args.before)?;
     let after = Results::read(&args.after)?;
@@ -137,6 +143,13 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
             "warnings": warnings, "failed": broken,
         })),
         None => report::text(&render((&before, &after), &rows, &warnings)),
+    }
+    let mut demands = args.fail_on.iter();
+    if let Some(one) = demands.find(|one| rows.iter().any(|row| one.is_unjudged_by(row))) {
+        return Err(Failure::Failed(format!(
+            "--fail-on {} cannot be judged: a run of under 8 s is too short; repeat both for longer",
+            one.text
+        )));
     }
     if broken.is_empty() {
         return Ok(());
@@ -359,6 +372,13 @@ mod tests {
         assert!(!breaks("rps<-5%", &slower));
         let close = rows(&sample::results(), &sample::scaled(1.05));
         assert!(!breaks("p99>+1%", &close));
+        let mut short = slower;
+        for row in &mut short {
+            row.verdict = Verdict::TooShort;
+        }
+        assert!(!breaks("p99>+10%", &short), "nobody can tell");
+        let demand: FailOn = "p99>+10%".parse().unwrap();
+        assert!(short.iter().any(|row| demand.is_unjudged_by(row)));
         for bad in ["p99", "p98>5%", "p99>5", "p99>x%"] {
             assert!(bad.parse::<FailOn>().is_err(), "{bad}");
         }
