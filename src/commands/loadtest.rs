@@ -102,6 +102,11 @@ async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
     let failed: Vec<String> = failed
         .map(|outcome| format!("{} (it is {})", outcome.threshold, outcome.value))
         .collect();
+    let found = results.search.as_ref().map(|search| search.best);
+    if found == Some(None) && !results.interrupted {
+        report::note("urlshort: no rate that was tried holds what --slo demands");
+        return Err(Failure::Status(THRESHOLDS_FAILED));
+    }
     if failed.is_empty() {
         return Ok(());
     }

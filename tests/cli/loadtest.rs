@@ -252,6 +252,18 @@ fn the_highest_rate_that_holds_is_found() {
 }
 
 #[test]
+fn a_search_in_which_no_rate_holds_has_failed() {
+    let folder = Folder::new();
+    let address = slow_server(Duration::from_millis(5));
+    let demand = ["--find-max", "--slo", "p50<1ms", "--rate", "20"];
+    let form = ["--keys", "keys.txt", "--duration", "1s"];
+    let (done, results) = load(&folder, address, &[&demand[..], &form].concat());
+    assert_eq!(done.status, Some(99), "{done:?}");
+    assert!(done.errors.contains("--slo"), "{done:?}");
+    assert!(results["search"]["best"].is_null(), "{results}");
+}
+
+#[test]
 fn a_signal_ends_the_load_and_reports_what_was_measured() {
     let folder = Folder::new();
     folder.write("keys.txt", &format!("abc {TARGET}\n"));
