@@ -71,6 +71,12 @@ impl NearEntry {
         self.code.as_str()
     }
 
+    /// Whether it stands for `code`.
+    #[must_use]
+    pub fn is_of(&self, code: &[u8]) -> bool {
+        self.code.as_bytes() == code
+    }
+
     /// The route without its target.
     #[must_use]
     pub const fn route(&self) -> &Route {
@@ -239,7 +245,7 @@ impl NearCache {
     #[must_use]
     pub fn get(&self, hash: u64, code: &[u8]) -> Option<Arc<NearEntry>> {
         let entry = self.known.as_ref()?.get(&hash)?;
-        (entry.code.as_bytes() == code).then_some(entry)
+        entry.is_of(code).then_some(entry)
     }
 
     /// The entry of `code`, or the right to load it. Concurrent callers of one code wait for one
@@ -249,7 +255,7 @@ impl NearCache {
             return Lookup::Load(None);
         };
         match known.get_value_or_guard_async(&hash).await {
-            Ok(entry) if entry.code() == code => Lookup::Entry(entry),
+            Ok(entry) if entry.is_of(code.as_bytes()) => Lookup::Entry(entry),
             // Another code with the same hash: it keeps its place, this one is not remembered.
             Ok(_) => Lookup::Load(None),
             Err(guard) => Lookup::Load(Some(guard)),

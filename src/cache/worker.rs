@@ -60,7 +60,7 @@ impl WorkerCache {
             return false;
         }
         followed.hits = followed.hits.wrapping_add(1);
-        !followed.hits.is_multiple_of(TELL_EVERY) && followed.entry.code().as_bytes() == code
+        !followed.hits.is_multiple_of(TELL_EVERY) && followed.entry.is_of(code)
     }
 
     /// The link under `hash`: what [`holds`](Self::holds) agreed to, or [`put`](Self::put) put
@@ -96,26 +96,11 @@ impl WorkerCache {
 mod tests {
     use super::*;
     use crate::cache::near::NearCache;
-    use crate::domain::label::Hold;
-    use crate::domain::query::QueryForward;
-    use crate::domain::route::LinkState;
-    use crate::domain::route::RedirectStatus;
     use crate::domain::route::Route;
     use crate::slots::hash;
 
     fn entry(code: &str, target: &str) -> Arc<NearEntry> {
-        let route = Route {
-            version: 1,
-            state: LinkState::Active,
-            target: target.into(),
-            status: RedirectStatus::Found,
-            times: None,
-            query_forward: QueryForward::Keep,
-            hide_referrer: false,
-            indexable: false,
-            hold: Hold::None,
-        };
-        Arc::new(NearEntry::new(code, route, 0).unwrap())
+        Arc::new(NearEntry::new(code, Route::plain(target), 0).unwrap())
     }
 
     /// A worker's table that holds `abc` as the near cache does.
@@ -159,10 +144,7 @@ mod tests {
         let near = NearCache::new(1 << 20);
         let mut own = filled(&near);
         assert!(!own.holds(code, b"abd"), "another code with the same hash");
-        assert!(
-            !own.holds(code ^ 1, b"abc"),
-            "another hash at the same place"
-        );
+        assert!(!own.holds(code ^ 1, b"abc"), "another hash");
         let found = own.followed(code).unwrap();
         assert_eq!(found.location(), "https://example.com/1");
         let asked = (0..TELL_EVERY * 4).filter(|_| !own.holds(code, b"abc"));

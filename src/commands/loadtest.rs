@@ -102,8 +102,8 @@ async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
     let failed: Vec<String> = failed
         .map(|outcome| format!("{} (it is {})", outcome.threshold, outcome.value))
         .collect();
-    let found = results.search.as_ref().map(|search| search.best);
-    if found == Some(None) && !results.interrupted {
+    let search = results.search.as_ref();
+    if search.is_some_and(|search| search.best.is_none()) && !results.interrupted {
         report::note("urlshort: no rate that was tried holds what --slo demands");
         return Err(Failure::Status(THRESHOLDS_FAILED));
     }

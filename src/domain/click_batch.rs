@@ -5,6 +5,7 @@
 //! A flush under load holds half a million clicks. As [`Click`]s they would weigh 140 bytes each,
 //! and every step of the rollup would hash their texts again; packed they are 32 bytes of numbers.
 
+use std::borrow::Borrow;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -252,21 +253,11 @@ impl ClickBatch {
     }
 }
 
-impl<'click> FromIterator<&'click Click> for ClickBatch {
-    fn from_iter<I: IntoIterator<Item = &'click Click>>(clicks: I) -> Self {
+impl<C: Borrow<Click>> FromIterator<C> for ClickBatch {
+    fn from_iter<I: IntoIterator<Item = C>>(clicks: I) -> Self {
         let mut batch = Self::default();
         for click in clicks {
-            batch.push(click);
-        }
-        batch
-    }
-}
-
-impl FromIterator<Click> for ClickBatch {
-    fn from_iter<I: IntoIterator<Item = Click>>(clicks: I) -> Self {
-        let mut batch = Self::default();
-        for click in clicks {
-            batch.push(&click);
+            batch.push(click.borrow());
         }
         batch
     }

@@ -161,6 +161,24 @@ pub enum Decision<'route> {
     Legal,
 }
 
+#[cfg(test)]
+impl Route {
+    /// An active route with nothing but a target.
+    pub(crate) fn plain(target: &str) -> Self {
+        Self {
+            version: 1,
+            state: LinkState::Active,
+            target: target.into(),
+            status: RedirectStatus::Found,
+            times: None,
+            query_forward: QueryForward::Keep,
+            hide_referrer: false,
+            indexable: false,
+            hold: Hold::None,
+        }
+    }
+}
+
 impl Route {
     /// Not before this time, in microseconds.
     #[must_use]
@@ -222,20 +240,14 @@ mod tests {
 
     fn route(state: LinkState, from: Option<i64>, end: Option<i64>, other: Option<&str>) -> Route {
         Route {
-            version: 1,
             state,
-            target: "https://example.com/".into(),
-            status: RedirectStatus::Found,
             times: Times {
                 valid_from: from,
                 expires_at: end,
                 expired_url: other.map(Into::into),
             }
             .boxed(),
-            query_forward: QueryForward::Keep,
-            hide_referrer: false,
-            indexable: false,
-            hold: Hold::None,
+            ..Route::plain("https://example.com/")
         }
     }
 

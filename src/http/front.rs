@@ -76,7 +76,8 @@ impl Front {
         let hash = hash(code.as_bytes());
         let mut own = self.own.borrow_mut();
         if !own.holds(hash, code.as_bytes()) {
-            own.put(hash, state.redirector.near(hash, code.as_bytes(), now)?);
+            let near = state.redirector.near_cache();
+            own.put(hash, near.get(hash, code.as_bytes())?);
         }
         let link = own.followed(hash)?;
         let entry = link.entry();

@@ -112,7 +112,7 @@ impl Gathered {
         file: &Arc<SpoolFile>,
         mut after: i64,
         (slots, most_clicks): (&[Slot], usize),
-        agents: &mut AgentTable,
+        agents: &Mutex<AgentTable>,
     ) -> Result<i64, SpoolError> {
         let mut mine = Vec::new();
         let mut unpacking = file.unpacking();
@@ -122,13 +122,14 @@ impl Gathered {
                 Ok(rows) => rows,
                 Err(error) => break Err(error),
             };
+            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
             for row in rows {
                 if self.is_full(most_clicks) {
                     break 'file Ok(after);
                 }
                 after = row.id;
                 if slots.contains(&row.slot) {
-                    unpacking.row(&row, agents, &mut self.clicks);
+                    unpacking.row(&row, &mut agents, &mut self.clicks);
                     mine.push(Counted {
                         id: row.id,
                         slot: row.slot,
@@ -245,8 +246,7 @@ async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> Gathere
         );
         let mut so_far = gathered;
         let read = tokio::task::spawn_blocking(move || {
-            let mut agents = agents.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = so_far.take(&source, after, (&slots, most_clicks), &mut agents);
+            let last = so_far.take(&source, after, (&slots, most_clicks), &agents);
             (so_far, last)
         });
         gathered = match read.await {

@@ -124,7 +124,8 @@ impl FailOn {
 /// Shows two saved runs side by side.
 ///
 /// # Errors
-/// Where a file is none, or a run too short for `--fail-on`; status 99 where the second is worse than `--fail-on` allows.
+/// Where a file is none, or a run too short for `--fail-on`; status 99 where the second is worse
+/// than that allows.
 pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let before = Results::read(&args.before)?;
     let after = Results::read(&args.after)?;

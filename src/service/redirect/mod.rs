@@ -2,7 +2,7 @@
 //!
 //! # Why
 //!
-//! The near hit is decided by [`Redirector::near`] without awaiting anything; everything else goes
+//! The near hit is decided by [`Redirector::may_answer`] without awaiting anything; everything else goes
 //! through [`Redirector::resolve`], one load for each code at a time. A lifetime means
 //! "ask again", never "forget": while a shard is away, what is known goes on being served.
 
@@ -109,7 +109,7 @@ impl Redirector {
         })
     }
 
-    /// The near cache, for those who keep it honest.
+    /// The near cache, for the front and for those who keep it honest.
     #[must_use]
     pub const fn near_cache(&self) -> &NearCache {
         &self.near
@@ -131,20 +131,6 @@ impl Redirector {
     #[must_use]
     pub fn at(&self, moment: Instant) -> Timestamp {
         self.store.clock().at(moment)
-    }
-
-    /// The entry of a code that can be answered at once, without awaiting anything.
-    ///
-    /// Past 30 s the entry is refreshed behind the answer.
-    #[must_use]
-    pub fn near(
-        self: &Arc<Self>,
-        hash: u64,
-        code: &[u8],
-        now: Timestamp,
-    ) -> Option<Arc<NearEntry>> {
-        let entry = self.near.get(hash, code)?;
-        self.may_answer(hash, &entry, now).then_some(entry)
     }
 
     /// Whether an entry of the near cache may be answered without asking anybody; past 30 s it is

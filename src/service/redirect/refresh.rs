@@ -86,46 +86,39 @@ impl Redirector {
             .filter_map(|entry| entry.code().parse().ok())
             .collect();
         let asked = Instant::now();
-        let found = self.store.routes(place, &codes).await;
-        let took = asked.elapsed();
-        let Ok(found) = found else {
-            // The shard is away: what is known goes on being served.
-            for entry in entries {
-                entry.release_refresh();
-            }
-            return;
-        };
-        let mut found: HashMap<ShortCode, Route> = found.into_iter().collect();
-        let each = took / u32::try_from(entries.len().max(1)).unwrap_or(u32::MAX);
-        for code in codes {
-            let hash = hash(code.as_str().as_bytes());
-            match found.remove(&code) {
-                Some(route) => self.renew(hash, &code, route, (took, each)),
-                // Unknown, or not here: only the way that asks again can tell.
-                None => self.refresh_one(hash, code).await,
-            }
+        // While the shard is away, what is known goes on being served.
+        if let Ok(found) = self.store.routes(place, &codes).await {
+            self.renew_all(codes, found, asked.elapsed()).await;
         }
         for entry in entries {
             entry.release_refresh();
         }
     }
 
-    fn renew(
+    async fn renew_all(
         self: &Arc<Self>,
-        hash: u64,
-        code: &ShortCode,
-        route: Route,
-        (took, each): (Duration, Duration),
+        codes: Vec<ShortCode>,
+        found: Vec<(ShortCode, Route)>,
+        took: Duration,
     ) {
-        let now = self.now();
-        if took < SLOW_READ
-            && !self.far.is_none()
-            && let Some(namespace) = self.store.namespace()
-        {
-            self.fill_far(namespace, code, Some(route.clone()), each, now, None);
-        }
-        if let Some(fresh) = NearEntry::new(code.as_str(), route, now.micros()) {
-            self.remember(hash, Arc::new(fresh));
+        let mut found: HashMap<ShortCode, Route> = found.into_iter().collect();
+        let each = took / u32::try_from(codes.len().max(1)).unwrap_or(u32::MAX);
+        let fills_far = took < SLOW_READ && !self.far.is_none();
+        let namespace = self.store.namespace().filter(|_| fills_far);
+        for code in codes {
+            let hash = hash(code.as_str().as_bytes());
+            let Some(route) = found.remove(&code) else {
+                // Unknown, or not here: only the way that asks again can tell.
+                self.refresh_one(hash, code).await;
+                continue;
+            };
+            let now = self.now();
+            if let Some(namespace) = namespace.clone() {
+                self.fill_far(namespace, &code, Some(route.clone()), each, now, None);
+            }
+            if let Some(fresh) = NearEntry::new(code.as_str(), route, now.micros()) {
+                self.remember(hash, Arc::new(fresh));
+            }
         }
     }
 
@@ -145,12 +138,8 @@ mod tests {
     use crate::cache::near::NearCache;
     use crate::config::ShardConfig;
     use crate::config::ShardUrl;
-    use crate::domain::label::Hold;
     use crate::domain::link::LinkFields;
     use crate::domain::link::NewLink;
-    use crate::domain::query::QueryForward;
-    use crate::domain::route::LinkState;
-    use crate::domain::route::RedirectStatus;
     use crate::domain::time::Timestamp;
     use crate::service::coherence::Coherence;
     use crate::service::redirect::REFRESH_AFTER;
@@ -193,17 +182,7 @@ mod tests {
     }
 
     fn remember_old(redirector: &Arc<Redirector>, code: &ShortCode, now: Timestamp) {
-        let old = Route {
-            version: 1,
-            state: LinkState::Active,
-            target: "https://example.com/old".into(),
-            status: RedirectStatus::Found,
-            times: None,
-            query_forward: QueryForward::Keep,
-            hide_referrer: false,
-            indexable: false,
-            hold: Hold::None,
-        };
+        let old = Route::plain("https://example.com/old");
         let checked_at = now.micros() - REFRESH_AFTER - 1;
         let entry = NearEntry::new(code.as_str(), old, checked_at).unwrap();
         redirector.near.insert(hash_of(code), Arc::new(entry));
@@ -213,12 +192,19 @@ mod tests {
         hash(code.as_str().as_bytes())
     }
 
+    /// What the front would answer.
+    fn near(redirector: &Arc<Redirector>, code: &ShortCode) -> Option<Arc<NearEntry>> {
+        let (hash, now) = (hash_of(code), redirector.now());
+        let entry = redirector.near.get(hash, code.as_str().as_bytes())?;
+        redirector.may_answer(hash, &entry, now).then_some(entry)
+    }
+
     /// Follows a code until the near cache says something else than before.
     async fn follow_until(redirector: &Arc<Redirector>, code: &ShortCode, target: Option<&str>) {
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < PATIENCE, "{code} is not {target:?}");
-            let entry = redirector.near(hash_of(code), code.as_str().as_bytes(), redirector.now());
+            let entry = near(redirector, code);
             if entry.as_ref().map(|entry| entry.target()) == target {
                 return;
             }
@@ -233,7 +219,7 @@ mod tests {
             .collect();
         let redirector = with_old_entries(&codes).await;
         for code in &codes {
-            let entry = redirector.near(hash_of(code), code.as_str().as_bytes(), redirector.now());
+            let entry = near(&redirector, code);
             assert_eq!(entry.unwrap().target(), "https://example.com/old");
         }
         for code in &codes {
