@@ -357,10 +357,12 @@ fn secrets_are_files_and_stand_in_no_variable() {
     let compose = Compose::read();
     for (name, service) in compose.services() {
         for (variable, value) in compose.environment(name) {
-            let secret = ["PASSWORD", "PASS", "SECRET", "ADMIN_KEY"];
+            let secret = ["PASSWORD", "PASS", "SECRET", "ADMIN_KEY", "TOKEN"];
             let is_secret = secret.iter().any(|word| variable.contains(word));
+            // It makes the files.
+            let makes = name == "secrets" && variable == "TUNNEL_TOKEN";
             assert!(
-                !is_secret || value.starts_with("/run/secrets/"),
+                !is_secret || makes || value.starts_with("/run/secrets/"),
                 "{name}: {variable}"
             );
             assert!(
@@ -370,11 +372,15 @@ fn secrets_are_files_and_stand_in_no_variable() {
         }
         // Who needs none sees none.
         let mounts = files::texts(&service["volumes"]).join(" ");
-        let uses = compose
-            .environment(name)
-            .values()
-            .any(|value| value.contains("/run/secrets/db"));
-        let makes = name == "secrets";
-        assert_eq!(mounts.contains("secrets-db"), uses || makes, "{name}");
+        for volume in ["db", "grafana", "tunnel"] {
+            let inside = format!("/run/secrets/{volume}/");
+            let uses = compose
+                .environment(name)
+                .values()
+                .any(|value| value.starts_with(&inside));
+            let makes = name == "secrets";
+            let mounted = mounts.contains(&format!("secrets-{volume}:"));
+            assert_eq!(mounted, uses || makes, "{name}: {volume}");
+        }
     }
 }
