@@ -14,6 +14,7 @@
 mod children;
 mod compose;
 mod compose_checks;
+mod compose_tools;
 mod dashboards;
 mod documents;
 mod expressions;

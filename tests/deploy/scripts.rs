@@ -132,7 +132,7 @@ case "$*" in
 *' --wait '*' --scale app='*)
   all=$*; want=${{all##*app=}}; want=${{want%% *}}
   while (($(wc -l <{place}/running) < want)); do echo "new$RANDOM" >>{place}/running; done ;;
-'stop --time '*) sed -i "/^$4$/d" {place}/running ;;
+'stop -t '*) sed -i "/^$4$/d" {place}/running ;;
 esac
 "#
     );
@@ -153,7 +153,7 @@ esac
     // In brackets: how many run when it is asked.
     assert_eq!(
         stops,
-        ["stop --time 75 old1 [3]", "stop --time 75 old2 [3]"],
+        ["stop -t 75 old1 [3]", "stop -t 75 old2 [3]"],
         "{asked}"
     );
     let order = [
