@@ -20,6 +20,7 @@ mod documents;
 mod expressions;
 mod files;
 mod helm;
+mod helm_values;
 mod image;
 mod metrics;
 mod native;
