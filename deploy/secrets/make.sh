@@ -24,7 +24,10 @@ rm -f "$db"/*.new "$grafana"/*.new "$tunnel"/*.new # of a start that was cut sho
 password "$db/password"
 password "$grafana/admin-password"
 for shard in 0 1 2; do
-  printf '%s' "postgres://urlshort:$(<"$db/password")@shard-$shard:5432/urlshort" |
-    write "$db/shard-$shard.url"
+  account=postgres://urlshort:$(<"$db/password")
+  printf '%s' "$account@shard-$shard:5432/urlshort" | write "$db/shard-$shard.url"
+  # For compose.standby.yaml: whichever of the two may write.
+  printf '%s' "$account@shard-$shard,standby-$shard:5432/urlshort?target_session_attrs=read-write" |
+    write "$db/shard-$shard-or-standby.url"
 done
 printf '%s' "${TUNNEL_TOKEN-}" | write "$tunnel/token"

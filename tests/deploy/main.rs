@@ -25,10 +25,12 @@ mod image;
 mod metrics;
 mod native;
 mod prometheus;
+mod remedies;
 mod restore;
 mod rolling;
 mod rules;
 mod scripts;
+mod standby;
 mod traffic;
 mod watched;
 

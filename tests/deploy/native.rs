@@ -228,6 +228,11 @@ impl Role {
         });
     }
 
+    /// The variables of its process.
+    pub(crate) const fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// What compose runs as the health check.
     pub(crate) fn probe(&self) -> bool {
         let status = Command::new(env!("CARGO_BIN_EXE_urlshort"))
