@@ -63,11 +63,16 @@ enum Command {
     #[command(after_help = "Examples:\n  KAFKA_BOOTSTRAP_SERVERS=kafka:9092 urlshort analytics")]
     Analytics,
     /// Apply pending migrations to every shard, and stop
-    #[command(after_help = "Examples:\n  urlshort migrate\n  urlshort migrate --restored")]
+    #[command(
+        after_help = "Examples:\n  urlshort migrate\n  urlshort migrate --restored\n  urlshort migrate --json"
+    )]
     Migrate {
         /// A backup was restored: make every cached value unfindable
         #[arg(long)]
         restored: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     Classify(ClassifyArgs),
     Seed(SeedArgs),
@@ -98,7 +103,11 @@ impl Cli {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let loaded = config::load(self.common.config.as_deref(), environment, flags)?;
+        let loaded = config::load(self.common.config.as_deref(), environment, flags);
+        if let (Err(error), Command::Diagnose(args)) = (&loaded, &self.command) {
+            args.complain(error);
+        }
+        let loaded = loaded?;
         if self.command.may_load_model(&loaded) {
             one_thread_for_each_replica();
         }
@@ -184,7 +193,9 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
     match command {
         Command::Serve { .. } => Box::pin(commands::serve::run(config)).await,
         Command::Analytics => Box::pin(commands::analytics::run(config)).await,
-        Command::Migrate { restored } => Box::pin(commands::migrate::run(config, restored)).await,
+        Command::Migrate { restored, json } => {
+            Box::pin(commands::migrate::run(config, restored, json)).await
+        }
         Command::Classify(args) => Box::pin(commands::classify::run(config, args)).await,
         Command::Seed(args) => Box::pin(commands::seed::run(config, args)).await,
         Command::Warmup(args) => Box::pin(commands::warmup::run(config, args)).await,

@@ -11,6 +11,8 @@
 
 #[path = "cli/answering.rs"]
 mod answering;
+#[path = "cli/causes.rs"]
+mod causes;
 #[path = "cli/classify.rs"]
 mod classify;
 #[path = "cli/diagnose.rs"]
@@ -43,7 +45,7 @@ fn what_cannot_be_meant_is_usage() {
         &["fly"],
         &["serve", "--fast"],
         &["seed", "--count", "0"],
-        &["seed", "--json", "--quiet"],
+        &["seed", "--count", "1.5"],
         &["diagnose", "--offline", "--probe"],
         &["keys", "create", "--scope", "everything"],
         &["keys", "create", "--expires", "tomorrow"],

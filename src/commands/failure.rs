@@ -11,6 +11,9 @@ pub enum Failure {
     /// 1: it did not work out.
     #[error("{0}")]
     Failed(String),
+    /// 2: what was typed cannot be done.
+    #[error("{0}")]
+    Usage(String),
     /// 69: a dependency cannot be reached.
     #[error("{0}")]
     Unavailable(String),
@@ -31,6 +34,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
             Self::Unavailable(_) => 69,
             Self::Bug(_) => 70,
             Self::Configuration(_) => 78,

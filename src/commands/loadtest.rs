@@ -31,8 +31,10 @@ mod threshold;
 mod worker;
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -51,6 +53,7 @@ use self::results::Known;
 use self::results::Results;
 use self::run::Discipline;
 use self::run::Form;
+use self::scrape::Scrape;
 use self::scrape::ServiceSide;
 use self::target::Target;
 use crate::commands::Failure;
@@ -74,6 +77,12 @@ pub async fn run(config: Config, args: LoadtestArgs) -> Result<(), Failure> {
 }
 
 async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
+    let to_stdout = args.json.iter().chain(&args.html);
+    if to_stdout.filter(|path| is_stdout(path)).count() > 1 {
+        return Err(Failure::Usage(
+            "--json - and --html - would both go to stdout: name a file for one of them".to_owned(),
+        ));
+    }
     for path in args.json.iter().chain(&args.html) {
         writable(path)?;
     }
@@ -84,6 +93,10 @@ async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
         () = stop.cancelled() => return Err(Failure::Status(130)),
     };
     let results = bench.measure(&stop).await?;
+    if results.interrupted && results.totals.started == 0 {
+        report::note("urlshort: interrupted before the first request: there is nothing to report");
+        return Err(Failure::Status(130));
+    }
     if let Some(path) = &args.json {
         save(path, &results.to_json()?)?;
     }
@@ -107,14 +120,19 @@ async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
         report::note("urlshort: no rate that was tried holds what --slo demands");
         return Err(Failure::Status(THRESHOLDS_FAILED));
     }
-    if failed.is_empty() {
-        return Ok(());
+    if !failed.is_empty() {
+        report::note(&format!(
+            "urlshort: thresholds failed: {}",
+            failed.join(", ")
+        ));
+        return Err(Failure::Status(THRESHOLDS_FAILED));
     }
-    report::note(&format!(
-        "urlshort: thresholds failed: {}",
-        failed.join(", ")
-    ));
-    Err(Failure::Status(THRESHOLDS_FAILED))
+    if results.totals.finished == results.totals.errors {
+        return Err(Failure::Failed(
+            "not one answer was as expected; the report says what came instead".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Renders saved results.
@@ -124,6 +142,9 @@ fn show(args: &ReportArgs) -> Result<(), Failure> {
             "--html takes one run; `loadtest compare` shows two side by side".to_owned(),
         ));
     }
+    if args.json {
+        return show_json(&args.files);
+    }
     for path in &args.files {
         let results = Results::read(path)?;
         match &args.html {
@@ -131,6 +152,16 @@ fn show(args: &ReportArgs) -> Result<(), Failure> {
             None => report::text(&table::render(&results)),
         }
     }
+    Ok(())
+}
+
+/// Prints saved results for programs.
+fn show_json(files: &[PathBuf]) -> Result<(), Failure> {
+    let mut runs = Vec::new();
+    for path in files {
+        runs.push(json!({"file": path, "results": Results::read(path)?}));
+    }
+    report::json(&json!({"schema_version": 1, "runs": runs}));
     Ok(())
 }
 
@@ -151,7 +182,7 @@ impl<'args> Bench<'args> {
             url,
             args.host.as_deref(),
             key.as_deref(),
-            args.i_own_this_host,
+            (args.i_own_this_host, args.timeout),
         )
         .await?;
         target.line().await?;
@@ -273,17 +304,26 @@ impl<'args> Bench<'args> {
             .iter()
             .map(|second| second.window.counts.started)
             .sum();
-        let (service, version) = match (before, scrape::scrape(&self.metrics).await) {
-            (Ok(before), Ok(after)) => (
+        let (service, version) = match self.scrape_after(before).await {
+            Ok((before, after)) => (
                 Known::Yes(ServiceSide::between(&before, &after, &self.metrics, sent)),
                 after.version(),
             ),
-            (Err(why), _) | (_, Err(why)) => (Known::not(why), None),
+            Err(why) => (Known::not(why), None),
         };
         let mut results = summary::results(self.plan(&form), &measured, started_at);
         results.environment.service = version;
         results.service = service;
         Ok(results)
+    }
+
+    /// The scrapes before and after a run; what did not answer before is not asked again.
+    async fn scrape_after(
+        &self,
+        before: Result<Scrape, String>,
+    ) -> Result<(Scrape, Scrape), String> {
+        let before = before?;
+        Ok((before, scrape::scrape(&self.metrics).await?))
     }
 
     fn plan(&self, form: &Form) -> results::Plan {

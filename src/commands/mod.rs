@@ -1,6 +1,7 @@
 //! One file for each subcommand: what it does, in the order it does it.
 
 pub mod analytics;
+mod arguments;
 mod ask;
 pub mod classify;
 pub mod completions;

@@ -17,8 +17,10 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use self::clicks::Clicked;
 use crate::app;
 use crate::commands::Failure;
+use crate::commands::arguments;
 use crate::commands::report;
 use crate::config::Config;
 use crate::domain::code::ShortCode;
@@ -28,6 +30,7 @@ use crate::events::links::LinkEvents;
 use crate::service::link_input::NewLinkInput;
 use crate::service::links::LinkError;
 use crate::service::links::Links;
+use crate::shutdown;
 use crate::slots::Slot;
 use crate::store::Store;
 
@@ -49,20 +52,22 @@ const TOLD: usize = 5;
 )]
 pub struct SeedArgs {
     /// How many links
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, default_value_t = 5_000, value_name = "NUMBER",
+        value_parser = |text: &str| arguments::number(text, 1, 100_000_000))]
     count: u64,
     /// Which ones: another number makes other links
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
-    /// Also this many clicks over the last 30 days; the same command again adds none
+    /// Also this many clicks over the last 30 days; the same seed again only adds what is missing
+    /// to them, whatever --count says
     #[arg(long, default_value_t = 0, value_name = "NUMBER",
-        value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+        value_parser = |text: &str| arguments::number(text, 0, 1_000_000_000))]
     clicks: u64,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
-    /// Print nothing but errors
-    #[arg(long, short, conflicts_with = "json")]
+    /// Print nothing but errors, and the JSON where that is wanted
+    #[arg(long, short)]
     quiet: bool,
 }
 
@@ -80,6 +85,7 @@ struct Tally {
 /// # Errors
 /// [`Failure`] where no shard is usable, or a link could not be made.
 pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
+    let stop = shutdown::listen().token;
     let store = app::started_store(&config).await?;
     let redirector = app::redirector(&config, &store, &Arc::default())?;
     let links = Arc::new(app::links(
@@ -95,7 +101,7 @@ pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
     let mut running = JoinSet::new();
     let most = AT_ONCE * store.members().len();
     let mut chunks = Chunks::new(wanted, &store, &links);
-    while let Some(chunk) = chunks.next() {
+    while let Some(chunk) = chunks.next().filter(|_| !stop.is_cancelled()) {
         while running.len() >= most {
             tally.take(running.join_next().await, &bar)?;
         }
@@ -109,12 +115,17 @@ pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
     redirector.far_cache().close().await;
     let seconds = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
-    let clicked = clicks::send(&config, &wanted, &store, links.policy()).await;
+    let clicked = clicks::send(&config, &wanted, &store, links.policy(), &stop).await;
     let clicks_in = begun.elapsed().as_secs_f64();
-    let sent = *clicked.as_ref().unwrap_or(&0);
+    let sent = clicked.as_ref().copied().unwrap_or_default();
     tell(wanted, &tally, seconds, (sent, clicks_in));
     store.close().await;
     clicked?;
+    let handled = tally.made + tally.there + tally.failed;
+    if stop.is_cancelled() && (handled < wanted.count || sent.total() < wanted.clicks) {
+        report::note("urlshort: interrupted; the same command goes on where it stopped");
+        return Err(Failure::Status(130));
+    }
     if tally.failed == 0 {
         return Ok(());
     }
@@ -131,7 +142,7 @@ pub async fn run(config: Config, wanted: SeedArgs) -> Result<(), Failure> {
     )))
 }
 
-fn tell(wanted: SeedArgs, tally: &Tally, seconds: f64, (clicks, clicks_in): (u64, f64)) {
+fn tell(wanted: SeedArgs, tally: &Tally, seconds: f64, (clicks, clicks_in): (Clicked, f64)) {
     let Tally {
         made,
         there,
@@ -139,14 +150,15 @@ fn tell(wanted: SeedArgs, tally: &Tally, seconds: f64, (clicks, clicks_in): (u64
         ..
     } = tally;
     let per_second = rate(made + there + failed, seconds);
-    let clicks_per_second = rate(clicks, clicks_in);
+    let clicks_per_second = rate(clicks.total(), clicks_in);
     let millis = |seconds: f64| (seconds * 1_000.0).round() / 1_000.0;
     let (seconds, clicks_in) = (millis(seconds), millis(clicks_in));
     if wanted.json {
         report::json(&json!({
             "schema_version": 1, "seed": wanted.seed, "count": wanted.count, "made": made,
             "already_there": there, "failed": failed, "seconds": seconds,
-            "links_per_second": per_second, "clicks": clicks, "clicks_seconds": clicks_in,
+            "links_per_second": per_second, "clicks": clicks.total(), "clicks_new": clicks.new,
+            "clicks_already_there": clicks.there, "clicks_seconds": clicks_in,
             "clicks_per_second": clicks_per_second,
         }));
     } else if !wanted.quiet {
@@ -157,8 +169,9 @@ fn tell(wanted: SeedArgs, tally: &Tally, seconds: f64, (clicks, clicks_in): (u64
         ));
         if wanted.clicks > 0 {
             report::line(&format!(
-                "{clicks} clicks handed over in {clicks_in:.2} s ({clicks_per_second} clicks/s); \
-                 those of an earlier run are not counted again"
+                "seed {}: {} clicks new, {} already there, in {clicks_in:.2} s \
+                 ({clicks_per_second} clicks/s)",
+                wanted.seed, clicks.new, clicks.there
             ));
         }
     }

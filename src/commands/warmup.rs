@@ -12,12 +12,12 @@ use std::time::Instant;
 
 use clap::Args;
 use futures_util::StreamExt as _;
-use indicatif::ProgressBar;
 use serde_json::json;
 use url::Url;
 
 use crate::app;
 use crate::commands::Failure;
+use crate::commands::arguments;
 use crate::commands::ask;
 use crate::commands::ask::local;
 use crate::commands::report;
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::domain::code::ShortCode;
 use crate::service::redirect::Redirector;
 use crate::service::redirect::Warmed;
+use crate::shutdown;
 use crate::store::Store;
 use crate::store::rows::ListFilter;
 use crate::store::rows::ListStatus;
@@ -32,7 +33,7 @@ use crate::store::shard::Shard;
 
 /// Links that are loaded at once.
 const AT_ONCE: usize = 32;
-/// Links between two looks at the clock, and of one question to a process.
+/// The most links between two looks at the clock, and of one question to a process.
 const CHUNK: usize = 500;
 /// Links of one page, where the newest are wanted.
 const PAGE: usize = 1_000;
@@ -53,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct WarmupArgs {
     /// How many links: the most followed ones, or the newest where nothing was followed yet
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER",
-        value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        value_parser = |text: &str| arguments::number(text, 1, 100_000_000))]
     top: u64,
     /// The codes of this file instead, one in each line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["top", "newest"])]
@@ -61,23 +62,29 @@ pub struct WarmupArgs {
     /// The newest links instead of the most followed ones
     #[arg(long)]
     newest: bool,
-    /// At most so many links each second [default: as fast as it goes]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    /// At most so many links each second; what is warm already does not count
+    /// [default: as fast as it goes]
+    #[arg(long, value_name = "NUMBER", value_parser = |text: &str| arguments::number(text, 1, 10_000_000))]
     rate: Option<u64>,
     /// The admin address of a running `serve`; may be given several times
     /// [default: the one of this configuration, if it answers]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = arguments::service)]
     admin: Vec<Url>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
-    /// Print nothing but errors
-    #[arg(long, short, conflicts_with = "json")]
+    /// Print nothing but errors, and the JSON where that is wanted
+    #[arg(long, short)]
     quiet: bool,
 }
 
 /// What was warmed, where.
+#[derive(Debug)]
 struct Tally {
+    /// Links that were looked at.
+    done: usize,
+    /// Links that were not warm everywhere: those that the rate is for.
+    charged: u64,
     far: Option<Warmed>,
     near: Vec<(Url, Warmed, Option<String>)>,
 }
@@ -88,6 +95,7 @@ struct Tally {
 /// [`Failure`] where neither Redis nor a running process can be warmed, no shard is usable, or
 /// something was not loaded.
 pub async fn run(mut config: Config, args: WarmupArgs) -> Result<(), Failure> {
+    let stop = shutdown::listen().token;
     // The near cache of this process helps nobody.
     config.cache.near_bytes = 0;
     refuse_missing_files(&config).await?;
@@ -111,21 +119,40 @@ pub async fn run(mut config: Config, args: WarmupArgs) -> Result<(), Failure> {
     let bar = report::progress(codes.len() as u64, "links", args.quiet || args.json);
     let begun = Instant::now();
     let mut tally = Tally {
+        done: 0,
+        charged: 0,
         far: has_far.then(Warmed::default),
         near: targets
             .into_iter()
             .map(|url| (url, Warmed::default(), None))
             .collect(),
     };
-    for chunk in codes.chunks(CHUNK) {
+    for chunk in codes.chunks(chunk_for(args.rate)) {
         warm(&redirector, chunk, &mut tally).await;
         bar.inc(chunk.len() as u64);
-        keep_to(args.rate, &bar, begun).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = keep_to(args.rate, tally.charged, begun) => (),
+        }
     }
     bar.finish_and_clear();
     redirector.far_cache().close().await;
     store.close().await;
-    tell(&args, &tally, (codes.len(), source), begun.elapsed())
+    let interrupted = stop.is_cancelled() && tally.done < codes.len();
+    let told = tell(&args, &tally, (codes.len(), source), begun.elapsed());
+    if interrupted {
+        report::note("urlshort: interrupted; the same command goes on where it stopped");
+        return Err(Failure::Status(130));
+    }
+    told
+}
+
+/// Links between two looks at the clock: a tenth of a second of the rate, so that none comes in a
+/// burst.
+fn chunk_for(rate: Option<u64>) -> usize {
+    let tenth = rate.map_or(CHUNK, |rate| usize::try_from(rate / 10).unwrap_or(CHUNK));
+    tenth.clamp(1, CHUNK)
 }
 
 /// The admin addresses of the processes that are to be warmed.
@@ -214,6 +241,7 @@ async fn refuse_missing_files(config: &Config) -> Result<(), Failure> {
 }
 
 async fn warm(redirector: &Arc<Redirector>, codes: &[ShortCode], tally: &mut Tally) {
+    let warm_before: Vec<u64> = tally.warm().collect();
     if let Some(far) = &mut tally.far {
         let asked = codes.iter().map(|code| redirector.warm_far(code));
         let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -242,13 +270,25 @@ async fn warm(redirector: &Arc<Redirector>, codes: &[ShortCode], tally: &mut Tal
         }
     });
     futures_util::future::join_all(told).await;
+    tally.done += codes.len();
+    let newly_warm = tally.warm().zip(warm_before).map(|(now, then)| now - then);
+    let everywhere = newly_warm.min().unwrap_or(0);
+    tally.charged += (codes.len() as u64).saturating_sub(everywhere);
+}
+
+impl Tally {
+    /// Links that were warm already, in each place.
+    fn warm(&self) -> impl Iterator<Item = u64> {
+        let near = self.near.iter().map(|(_, warmed, _)| warmed.already_warm);
+        near.chain(self.far.map(|far| far.already_warm))
+    }
 }
 
 /// Waits until so much is allowed.
-async fn keep_to(rate: Option<u64>, bar: &ProgressBar, begun: Instant) {
+async fn keep_to(rate: Option<u64>, charged: u64, begun: Instant) {
     let Some(rate) = rate else { return };
     #[expect(clippy::cast_precision_loss, reason = "a time to wait")]
-    let due = Duration::from_secs_f64(bar.position() as f64 / rate as f64);
+    let due = Duration::from_secs_f64(charged as f64 / rate as f64);
     tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
 }
 
@@ -264,11 +304,17 @@ fn tell(
             |(url, warmed, why)| json!({"admin": url.as_str(), "warmed": warmed, "error": why}),
         );
         report::json(&json!({
-            "schema_version": 1, "links": count, "source": source, "seconds": seconds,
+            "schema_version": 1, "links": count, "done": tally.done, "source": source,
+            "seconds": seconds,
             "far": tally.far, "near": near.collect::<Vec<_>>(),
         }));
     } else if !args.quiet {
-        report::line(&format!("{count} links ({source}) in {seconds:.2} s"));
+        let done = if tally.done < count {
+            format!("{} of {count}", tally.done)
+        } else {
+            count.to_string()
+        };
+        report::line(&format!("{done} links ({source}) in {seconds:.2} s"));
         let line = |place: &str, warmed: &Warmed| {
             report::line(&format!(
                 "  {place}: {} loaded, {} already warm, {} missing, {} failed",

@@ -150,6 +150,18 @@ fn assemble(
 }
 
 impl Loaded {
+    /// How to name the setting `key` to whoever must change it: the variable that set it, else the
+    /// key and the file.
+    #[must_use]
+    pub fn named(&self, key: &str) -> String {
+        let setting = self.effective().into_iter().find(|one| one.key == key);
+        match setting.map(|setting| setting.source) {
+            Some(Source::Variable(name)) => name,
+            Some(Source::File(name)) => format!("{key} in {name}"),
+            Some(Source::Default | Source::CommandLine) | None => key.to_owned(),
+        }
+    }
+
     /// Every value that holds, without secrets, with its source; for `diagnose --offline`.
     #[must_use]
     pub fn effective(&self) -> Vec<Setting> {

@@ -37,6 +37,24 @@ impl ShardUrl {
         }
     }
 
+    /// The hosts and ports of a server, in the order in which they are tried; none for a file.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, u16)> {
+        let Self::Postgres(secret) = self else {
+            return Vec::new();
+        };
+        let Ok(parsed) = secret.expose().parse::<tokio_postgres::Config>() else {
+            return Vec::new();
+        };
+        let hosts = parsed.get_hosts().iter().enumerate();
+        hosts
+            .filter_map(|(at, host)| match host {
+                Host::Tcp(name) => Some((name.to_ascii_lowercase(), port(&parsed, at))),
+                Host::Unix(_) => None,
+            })
+            .collect()
+    }
+
     /// What tells this database from others: two shards must differ in it.
     pub(super) fn identity(&self) -> String {
         match self {
@@ -91,12 +109,16 @@ impl fmt::Display for ShardUrl {
     }
 }
 
+/// The port of the host at that place, by the driver's own rule: one port serves all hosts.
+fn port(parsed: &tokio_postgres::Config, at: usize) -> u16 {
+    let ports = parsed.get_ports();
+    ports.get(at).or(ports.first()).copied().unwrap_or(5432)
+}
+
 /// `host:port,host:port`, with the ports that will be used.
 fn hosts(parsed: &tokio_postgres::Config) -> String {
-    let ports = parsed.get_ports();
     let hosts = parsed.get_hosts().iter().enumerate().map(|(at, host)| {
-        // The driver's own rule: one port serves all hosts.
-        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+        let port = port(parsed, at);
         match host {
             Host::Tcp(name) => format!("{}:{port}", name.to_ascii_lowercase()),
             Host::Unix(path) => path.display().to_string(),

@@ -22,7 +22,7 @@ fn an_empty_folder_is_not_started_and_stays_empty() {
     assert_eq!(done.status, Some(1), "{}", done.errors);
     assert!(done.output.contains("not started yet"), "{}", done.output);
     assert!(
-        done.output.contains("-> run `urlshort serve`"),
+        done.output.contains("$    urlshort serve"),
         "{}",
         done.output
     );
@@ -349,7 +349,7 @@ fn a_running_process_answers_for_itself_and_nobody_for_nobody() {
     let done = folder.run(&["diagnose", "--quiet", "--url", &silent]);
     assert_eq!(done.status, Some(1));
     assert!(
-        done.output.contains("no answer within 2 s"),
+        done.output.contains("says nothing for 2 s"),
         "{}",
         done.output
     );

@@ -89,7 +89,7 @@ fn wrong_answers_are_errors_by_kind_and_break_thresholds() {
         "HTTP/1.1 302 Found\r\nlocation: https://evil.example/\r\ncontent-length: 0\r\n\r\n";
     let broken = "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops";
     for (answer, kind) in [(elsewhere, "wrong_location"), (broken, "bad_status")] {
-        let threshold = ["--threshold", "error_rate<0.1%", "--threshold", "p99<10s"];
+        let threshold = ["--threshold", "error_rate<0.1%", "--threshold", "p90<10s"];
         let plan = ["--keys", "keys.txt", "--rate", "200", "--duration", "1s"];
         let (done, results) = load(
             &folder,
@@ -98,7 +98,7 @@ fn wrong_answers_are_errors_by_kind_and_break_thresholds() {
         );
         assert_eq!(done.status, Some(99), "{done:?}");
         assert!(done.errors.contains("error_rate<0.1%"), "{}", done.errors);
-        assert!(!done.errors.contains("p99<10s"), "{}", done.errors);
+        assert!(!done.errors.contains("p90<10s"), "{}", done.errors);
         assert_eq!(results["totals"]["troubles"][kind], 200, "{results}");
         let outcomes = results["thresholds"].as_array().unwrap();
         let holds: Vec<bool> = outcomes.iter().map(|one| one["holds"] == true).collect();
@@ -134,7 +134,12 @@ fn only_this_machine_is_loaded_unless_its_owner_says_so() {
     let done = folder.run(&["loadtest", "http://192.0.2.1:8000", "--duration", "1s"]);
     assert_eq!(done.status, Some(1));
     assert!(done.errors.contains("--i-own-this-host"), "{}", done.errors);
-    let nobody = folder.run(&["loadtest", "http://127.0.0.1:1", "--duration", "1s"]);
+    // This machine by its other names.
+    for here in ["[::ffff:127.0.0.1]:1", "0.0.0.0:1", "localhost:1"] {
+        let done = folder.run(&["loadtest", here, "--duration", "1s"]);
+        assert_eq!(done.status, Some(69), "{here}: {done:?}");
+    }
+    let nobody = folder.run(&["loadtest", "127.0.0.1:1", "--duration", "1s"]);
     assert_eq!(nobody.status, Some(69));
     assert!(
         nobody.errors.contains("urlshort serve"),
@@ -152,6 +157,9 @@ fn only_this_machine_is_loaded_unless_its_owner_says_so() {
             "cannot be used with",
         ),
         (&["--miss-ratio", "2"], "from 0 to 1"),
+        (&["--json", "-", "--html", "-"], "name a file for one"),
+        (&["--connections", "many"], "from 1 to 100000"),
+        (&["host:port"], "http://127.0.0.1:8000"),
     ] {
         let done = folder.run(&[&["loadtest"], arguments].concat());
         assert_eq!(done.status, Some(2), "{arguments:?}: {done:?}");
@@ -261,6 +269,57 @@ fn a_search_in_which_no_rate_holds_has_failed() {
     assert_eq!(done.status, Some(99), "{done:?}");
     assert!(done.errors.contains("--slo"), "{done:?}");
     assert!(results["search"]["best"].is_null(), "{results}");
+}
+
+#[test]
+fn a_run_without_one_right_answer_has_failed() {
+    let folder = Folder::new();
+    let form = ["--keys", "keys.txt", "--rate", "50", "--duration", "1s"];
+    let lost = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let (done, results) = load(&folder, server(lost, None), &form);
+    assert_eq!(done.status, Some(1), "{done:?}");
+    assert_eq!(results["totals"]["error_rate"], 1.0);
+    assert!(done.errors.contains("not one answer"), "{done:?}");
+}
+
+#[test]
+fn what_the_table_does_not_show_is_not_judged() {
+    let folder = Folder::new();
+    let form = ["--keys", "keys.txt", "--rate", "50", "--duration", "1s"];
+    let demand = ["--threshold", "p99<1h", "--threshold", "max<1h"];
+    let (done, results) = load(
+        &folder,
+        server(REDIRECT, None),
+        &[&form[..], &demand].concat(),
+    );
+    assert_eq!(done.status, Some(99), "{done:?}");
+    let judged = results["thresholds"].as_array().unwrap();
+    assert_eq!(judged[0]["holds"], false);
+    let why = judged[0]["value"].as_str().unwrap();
+    assert!(why.contains("50 requests are too few"), "{why}");
+    assert_eq!(judged[1]["holds"], true);
+    let saved = folder.json(&["loadtest", "report", "run.json", "run.json", "--json"]);
+    assert_eq!(saved["runs"].as_array().unwrap().len(), 2);
+    let run = &saved["runs"][1];
+    assert_eq!(run["file"], "run.json");
+    assert_eq!(run["results"]["totals"]["finished"], 50);
+}
+
+#[test]
+fn a_file_without_links_and_a_silent_server_are_told_apart() {
+    let folder = Folder::new();
+    let address = server(REDIRECT, None).to_string();
+    folder.write("empty.txt", "# nothing\n");
+    let done = folder.run(&["loadtest", &address, "--keys", "empty.txt"]);
+    assert_eq!(done.status, Some(1));
+    assert!(done.errors.contains("empty.txt names no link"), "{done:?}");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let done = folder.run(&["loadtest", &silent, "--timeout", "200ms"]);
+    assert_eq!(done.status, Some(69));
+    let said =
+        format!("http://{silent}/api/v1/links?status=active&limit=200: no answer within 200ms");
+    assert!(done.errors.contains(&said), "{done:?}");
 }
 
 #[test]

@@ -97,6 +97,24 @@ fn redis_is_warmed_over_three_servers() {
 }
 
 #[test]
+fn what_is_warm_already_is_not_held_back() {
+    let folder = Folder::new();
+    folder.run(&["seed", "--count", "300"]);
+    let server = folder.serve();
+    server.wait_until_ready();
+    let admin = server.admin.to_string();
+    let first = folder.json(&["warmup", "--json", "--newest", "--admin", &admin]);
+    let warmed = &first["near"][0]["warmed"];
+    let loaded = warmed["loaded"].as_u64().unwrap() + warmed["missing"].as_u64().unwrap();
+    assert!(loaded > 200, "{first}");
+    // At one link a second this would outlast the patience of every test.
+    let again = folder.json(&[
+        "warmup", "--json", "--newest", "--rate", "1", "--admin", &admin,
+    ]);
+    check_near(&again, [0, loaded, 0, 0]);
+}
+
+#[test]
 fn a_new_process_warms_itself_behind_its_start() {
     let folder = Folder::new();
     folder.json(&["seed", "--count", "50", "--clicks", "2000", "--json"]);
@@ -167,14 +185,47 @@ fn a_history_through_the_bus_is_counted_once() {
 /// The sum over all counts, whoever clicked.
 const COUNTED: &str = "SELECT CAST(sum(human + bot + preview + head) AS bigint) FROM clicks_total";
 
-/// 4,000 clicks, the same again, then 1,000 more: 5,000 are counted.
+/// 4,000 clicks, the same again, then 1,000 more, with whatever number of links: 5,000 are counted.
 #[track_caller]
 fn check_history(program: impl Fn(&[&str]) -> Program, counted: impl Fn() -> i64) {
-    for (clicks, expected) in [("4000", 4_000), ("4000", 4_000), ("5000", 5_000)] {
-        let told = program(&["seed", "--count", "100", "--json", "--clicks", clicks]).json();
+    for (links, clicks, new, expected) in [
+        ("100", "4k", 4_000, 4_000),
+        ("100", "4000", 0, 4_000),
+        ("250", "4_000", 0, 4_000),
+        ("50", "5000", 1_000, 5_000),
+    ] {
+        let told = program(&["seed", "--count", links, "--json", "--clicks", clicks]).json();
         assert_eq!(told["clicks"], expected);
+        // 500 of them may have come before.
+        let told_new = told["clicks_new"].as_i64().unwrap();
+        assert!([new, new - 500].contains(&told_new), "{told}");
+        assert_eq!(told["clicks_already_there"], expected - told_new);
         assert_eq!(counted(), expected);
     }
+}
+
+#[test]
+fn an_interrupted_seed_says_what_it_made_and_goes_on() {
+    let folder = Folder::new();
+    let running = folder
+        .program(&["seed", "--count", "5M", "--clicks", "10"])
+        .run_on();
+    while std::fs::metadata(folder.path("data/shard-0.db-wal")).map_or(0, |file| file.len())
+        < 1 << 20
+    {
+        std::thread::yield_now();
+    }
+    running.signal("INT");
+    let said = running.printed("seed 1: ");
+    let made: u64 = said
+        .split_whitespace()
+        .nth(2)
+        .and_then(|number| number.parse().ok())
+        .unwrap();
+    assert!(made > 0, "{said}");
+    assert_eq!(running.ended().0, Some(130));
+    let again = folder.json(&["seed", "--count", &made.to_string(), "--json"]);
+    assert_eq!(again["already_there"], made, "{again}");
 }
 
 #[test]

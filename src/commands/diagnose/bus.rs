@@ -10,9 +10,13 @@ use tokio::time::timeout;
 use crate::app;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::shards::Health;
+use crate::commands::diagnose::shell;
 use crate::commands::diagnose::vitals::age;
 use crate::config::Config;
+use crate::config::ShardUrl;
+use crate::domain::time::Timestamp;
 use crate::events::kafka::Kafka;
 use crate::store::vitals::PartitionSeen;
 
@@ -26,9 +30,10 @@ struct Partition {
     slot: u8,
     lag: i64,
     lost: i64,
-    oldest_at: Option<crate::domain::time::Timestamp>,
+    oldest_at: Option<Timestamp>,
     holder: Option<String>,
     stopped: Option<String>,
+    owner: ShardUrl,
 }
 
 /// Asks the topic where it begins and ends, and compares that with the shards' progress.
@@ -36,20 +41,27 @@ pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
     let (Some(kafka), Some(now)) = (app::kafka(config), health.iter().map(|h| h.now).max()) else {
         return Vec::new();
     };
-    let seen: Vec<&PartitionSeen> = health
+    let seen: Vec<(&PartitionSeen, &ShardUrl)> = health
         .iter()
-        .flat_map(|health| &health.vitals.partitions)
+        .flat_map(|health| {
+            let partitions = health.vitals.partitions.iter();
+            partitions.map(|seen| (seen, &health.url))
+        })
         .collect();
     let n_seen = seen.len();
-    let asked = seen.into_iter().map(|seen| look(&kafka, seen));
+    let asked = seen
+        .into_iter()
+        .map(|(seen, owner)| look(&kafka, seen, owner));
+    let list = shell::topic(&config.events.kafka_brokers, &config.events.topic);
     let asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
     let Ok(found) = timeout(2 * PATIENCE, asked.collect::<Vec<_>>()).await else {
-        let next = "look at the brokers' load and their log";
-        return vec![Finding::warn(
-            "kafka lag",
-            "the partitions do not answer within 4 s",
-            next,
-        )];
+        let remedy = Remedy::new(
+            "the brokers are overloaded, or one of them hangs",
+            "look at the brokers' load and their log",
+            list,
+        );
+        let what = "the partitions do not answer within 4 s";
+        return vec![Finding::warn("kafka lag", what, remedy)];
     };
     let mut found: Vec<Partition> = found.into_iter().flatten().collect();
     found.sort_by_key(|partition| partition.slot);
@@ -59,10 +71,14 @@ pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
         if let Some(why) = &partition.stopped {
             findings.push(Finding::fail(
                 "kafka lag",
-                format!("partition {slot} is stopped: {why}"),
-                format!(
-                    "after the cause is gone, on the shard that owns slot {slot}: \
-                     psql URL -c 'UPDATE urlshort.progress SET stopped = NULL WHERE slot = {slot}'"
+                format!("partition {slot} is stopped: nobody may count what it holds"),
+                Remedy::new(
+                    why,
+                    "once the cause is gone, let it go on",
+                    shell::sql(
+                        &partition.owner,
+                        &format!("UPDATE urlshort.progress SET stopped = NULL WHERE slot = {slot}"),
+                    ),
                 ),
             ));
         } else if partition.lost > 0 {
@@ -72,15 +88,24 @@ pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
                     "partition {slot}: {} records were deleted before they were counted",
                     partition.lost
                 ),
-                "raise the topic's retention; the spools ship what they still have",
+                Remedy::new(
+                    "the topic's retention is shorter than the time for which nobody counted",
+                    "raise the topic's retention; the spools ship what they still have",
+                    format!(
+                        "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics \
+                         --entity-name {} --add-config retention.ms=1209600000",
+                        config.events.kafka_brokers.join(","),
+                        shell::quoted(&config.events.topic),
+                    ),
+                ),
             ));
         }
     }
-    findings.push(summary(&found, n_seen, now));
+    findings.push(summary(&found, n_seen, now, list));
     findings
 }
 
-fn summary(found: &[Partition], n_seen: usize, now: crate::domain::time::Timestamp) -> Finding {
+fn summary(found: &[Partition], n_seen: usize, now: Timestamp, list: String) -> Finding {
     let behind: i64 = found.iter().map(|partition| partition.lag).sum();
     let idle = found
         .iter()
@@ -97,28 +122,35 @@ fn summary(found: &[Partition], n_seen: usize, now: crate::domain::time::Timesta
     let is_late = oldest.is_some_and(|at| now.since(at).as_secs() > LATE);
     let finding = if found.len() < n_seen {
         let n = n_seen - found.len();
-        let next = "look at the brokers: a partition without a leader cannot be read";
-        Finding::warn(
-            "kafka lag",
-            format!("{n} partitions did not answer; {what}"),
-            next,
-        )
+        let remedy = Remedy::new(
+            "a partition without a leader cannot be read",
+            "bring back the brokers that hold them",
+            list,
+        );
+        let what = format!("{n} partitions did not answer; {what}");
+        Finding::warn("kafka lag", what, remedy)
     } else if idle == found.len() && behind > 0 {
-        Finding::warn(
-            "kafka lag",
-            format!("{what}, and nobody reads"),
-            "start `urlshort analytics`",
-        )
+        let remedy = Remedy::new(
+            "no `analytics` runs, or none that reaches these shards and brokers",
+            "start it",
+            "urlshort analytics",
+        );
+        Finding::warn("kafka lag", format!("{what}, and nobody reads"), remedy)
     } else if idle > 0 && is_late {
         let what = format!("{what}, and nobody reads {idle} partitions");
-        Finding::warn(
-            "kafka lag",
-            what,
-            "start `urlshort analytics`, or one more of it",
-        )
+        let remedy = Remedy::new(
+            "a reader ended, and the others have not taken its partitions over",
+            "start one more",
+            "urlshort analytics",
+        );
+        Finding::warn("kafka lag", what, remedy)
     } else if is_late {
-        let next = "start one more `urlshort analytics`, or look at the shards' load";
-        Finding::warn("kafka lag", what, next)
+        let remedy = Remedy::new(
+            "clicks come faster than they are counted",
+            "start one more reader, or look at the shards' load",
+            "urlshort analytics",
+        );
+        Finding::warn("kafka lag", what, remedy)
     } else {
         Finding::ok("kafka lag", what)
     };
@@ -133,7 +165,7 @@ fn summary(found: &[Partition], n_seen: usize, now: crate::domain::time::Timesta
     finding.with(json!({"lag": behind, "partitions": partitions}))
 }
 
-async fn look(kafka: &Kafka, seen: &PartitionSeen) -> Option<Partition> {
+async fn look(kafka: &Kafka, seen: &PartitionSeen, owner: &ShardUrl) -> Option<Partition> {
     let (earliest, latest) = kafka.bounds(seen.slot).await.ok()?;
     let next = seen.next_offset;
     let lag = (latest - next.max(earliest)).max(0);
@@ -158,5 +190,6 @@ async fn look(kafka: &Kafka, seen: &PartitionSeen) -> Option<Partition> {
         oldest_at,
         holder: seen.holder.clone(),
         stopped: seen.stopped.clone(),
+        owner: owner.clone(),
     })
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::classify;
 use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::shards::Health;
 use crate::config::Config;
 
@@ -24,15 +25,27 @@ pub(super) fn state(config: &Config, health: &[Health]) -> Finding {
     let at_least = if waiting >= counted { "at least " } else { "" };
     let summary = format!("{who}, {at_least}{waiting} links wait for a label");
     let finding = if let Some(error) = &damaged {
-        let next = "fetch it again with `make model`, or unset classify.model_dir";
-        Finding::warn(name, format!("{summary}; {error}"), next)
+        let remedy = Remedy::new(
+            error.to_string(),
+            "fetch it again, or unset classify.model_dir; until then rules label",
+            "make model",
+        );
+        Finding::warn(name, format!("{summary}; the model cannot be used"), remedy)
     } else if waiting > MANY {
-        let next = if config.events.kafka_brokers.is_empty() {
-            "`serve` labels them behind its answers: look at its log"
+        let remedy = if config.events.kafka_brokers.is_empty() {
+            Remedy::new(
+                "`serve` labels links behind its answers, and is not at it or not fast enough",
+                "label them at once",
+                "urlshort classify --backfill",
+            )
         } else {
-            "start one more `urlshort classify`, or look at the log of those that run"
+            Remedy::new(
+                "no `classify` runs, or links come faster than it labels them",
+                "start one more, or look at the log of those that run",
+                "urlshort classify",
+            )
         };
-        Finding::warn(name, summary, next)
+        Finding::warn(name, summary, remedy)
     } else {
         Finding::ok(name, summary)
     };

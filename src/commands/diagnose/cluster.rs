@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::finding::millis;
 use crate::commands::diagnose::shards::Look;
 use crate::commands::diagnose::shards::Verdict;
@@ -53,8 +54,12 @@ pub(super) fn judge(looks: &[Look]) -> (Vec<Finding>, Verdict) {
             "the configuration lacks shards that own slots: {}",
             missing.join(", ")
         );
-        let next = "add their URLs to [[shards]] again; `serve` refuses to start without them";
-        findings.push(Finding::fail(CLUSTER, what, next));
+        let remedy = Remedy::new(
+            "the list of shards is shorter than the cluster's own",
+            "add their URLs to [[shards]] again; `serve` refuses to start without them",
+            "urlshort diagnose --offline",
+        );
+        findings.push(Finding::fail(CLUSTER, what, remedy));
     }
     findings.push(slots(&known));
     let verdict = if refused {
@@ -96,19 +101,31 @@ impl<'look> Known<'look> {
             Finding::warn(
                 name,
                 format!("this machine's clock is {skew} ms ahead of the database's"),
-                "synchronise the clocks (NTP)",
+                Remedy::new(
+                    "one of the two machines does not follow a time server",
+                    "synchronise the clocks, here and there",
+                    "timedatectl status",
+                ),
             )
         } else if schema < newest {
             Finding::warn(
                 name,
                 format!("has schema {schema}, and this release wants {newest}"),
-                "run `urlshort migrate`",
+                Remedy::new(
+                    "a migration of this release was not applied there",
+                    "apply the migrations: they never stop older processes",
+                    "urlshort migrate",
+                ),
             )
         } else if schema > newest {
             Finding::warn(
                 name,
                 format!("has schema {schema}, made by a newer release than this one ({newest})"),
-                "update this program",
+                Remedy::new(
+                    "this program is older than the cluster",
+                    "update this program",
+                    "urlshort --version",
+                ),
             )
         } else {
             Finding::ok(
@@ -124,12 +141,9 @@ impl<'look> Known<'look> {
     }
 }
 
-fn away(look: &Look, why: &str) -> Finding {
-    Finding::fail(
-        &look.name,
-        format!("does not answer: {why}"),
-        "start it, or correct its URL; its links answer 503 unless they are cached",
-    )
+fn away(look: &Look, remedy: &Remedy) -> Finding {
+    let what = "does not answer; its links answer 503 unless they are cached";
+    Finding::fail(&look.name, what, remedy.clone())
 }
 
 /// Nobody has an identity.
@@ -142,12 +156,20 @@ fn not_started(looks: &[Look]) -> (Vec<Finding>, Verdict) {
                 None => "not started yet: there is no file",
                 Some(_) => "not started yet: an empty database",
             };
-            let next = if n_away == 0 {
-                "run `urlshort serve`: it makes the cluster"
+            let remedy = if n_away == 0 {
+                Remedy::new(
+                    "nobody has started a process on it",
+                    "start one: it makes the cluster",
+                    "urlshort serve",
+                )
             } else {
-                "start the shards that do not answer: a new cluster needs all of them once"
+                Remedy::new(
+                    "a new cluster needs every shard once",
+                    "bring back the shards that do not answer, then start",
+                    "urlshort diagnose --watch",
+                )
             };
-            Finding::warn(&look.name, what, next)
+            Finding::warn(&look.name, what, remedy)
         }
     };
     let verdict = if n_away == 0 {
@@ -163,16 +185,36 @@ fn empty(look: &Look, n_missing: usize, n_away: usize, fresh: bool) -> Finding {
     let name = &look.name;
     if n_missing > n_away && fresh {
         let what = "empty, and the cluster has a shard there, but no link yet";
-        Finding::warn(name, what, "run `urlshort serve`: it ends the first start")
+        let remedy = Remedy::new(
+            "its first start was interrupted",
+            "start again: that ends the first start",
+            "urlshort serve",
+        );
+        Finding::warn(name, what, remedy)
     } else if n_missing > n_away {
         let what = "an empty database where the cluster has a shard";
-        Finding::fail(name, what, "restore its backup there, or correct its URL")
+        let remedy = Remedy::new(
+            "its data was lost, or the URL leads to another database",
+            "restore its backup there, or correct its URL; then run `urlshort migrate --restored`",
+            "urlshort diagnose --offline",
+        );
+        Finding::fail(name, what, remedy)
     } else if n_missing > 0 {
         let what = "empty, and it cannot be judged while a shard is away";
-        Finding::warn(name, what, "start the shard that does not answer")
+        let remedy = Remedy::new(
+            "the shard that is away may be the one that belongs here",
+            "bring back the shard that does not answer",
+            "urlshort diagnose --watch",
+        );
+        Finding::warn(name, what, remedy)
     } else {
         let what = "empty: it joins the cluster with the next start, without slots";
-        Finding::warn(name, what, "run `urlshort serve`, or `urlshort migrate`")
+        let remedy = Remedy::new(
+            "it was added to the list since the last start",
+            "let it join",
+            "urlshort migrate",
+        );
+        Finding::warn(name, what, remedy)
     }
 }
 
@@ -194,16 +236,24 @@ fn contradictions(known: &[Known<'_>]) -> Vec<Finding> {
             .map(|(id, names)| format!("{} of cluster {id}", names.join(" and ")))
             .collect();
         let what = format!("different clusters: {}", parts.join("; "));
-        let next = "configure the shards of one cluster";
-        return vec![Finding::fail(CLUSTER, what, next)];
+        let remedy = Remedy::new(
+            "one of the URLs leads to another deployment's database",
+            "configure the shards of one cluster",
+            "urlshort diagnose --offline",
+        );
+        return vec![Finding::fail(CLUSTER, what, remedy)];
     }
     shards
         .into_iter()
         .filter(|(_, names)| names.len() > 1)
         .map(|(id, names)| {
             let what = format!("{} are both the shard {id}", names.join(" and "));
-            let next = "take the copy out of the configuration";
-            Finding::fail(CLUSTER, what, next)
+            let remedy = Remedy::new(
+                "two URLs lead to one database, or one is a copy of the other",
+                "take the copy out of the configuration",
+                "urlshort diagnose --offline",
+            );
+            Finding::fail(CLUSTER, what, remedy)
         })
         .collect()
 }
@@ -227,11 +277,20 @@ fn slots(known: &[Known<'_>]) -> Finding {
     let finding = if !none.is_empty() {
         let n = none.len();
         let what = format!("{n} of {SLOTS} slots have no owner that answers");
-        Finding::fail("slots", what, "bring back the shards that own them")
+        let remedy = Remedy::new(
+            "the shards that own them do not answer, or are not in the configuration",
+            "bring them back; each says above why it is away",
+            "urlshort diagnose --watch",
+        );
+        Finding::fail("slots", what, remedy)
     } else if !several.is_empty() {
         let what = format!("{} slots have two owners", several.len());
-        let next = "run `urlshort migrate`: the owner with the lower epoch is demoted";
-        Finding::warn("slots", what, next)
+        let remedy = Remedy::new(
+            "a shard was restored from before it gave slots away",
+            "demote the owner with the lower epoch",
+            "urlshort migrate",
+        );
+        Finding::warn("slots", what, remedy)
     } else {
         Finding::ok("slots", format!("all {SLOTS} have one owner"))
     };

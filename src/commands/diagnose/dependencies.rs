@@ -1,50 +1,64 @@
-//! Redis, Kafka and the spool: none of them may stop a redirect, so the worst is a warning, except
-//! where clicks cannot go on.
-
-use std::fs;
-use std::path::Path;
+//! Redis and Kafka: neither may stop a redirect, so the worst is a warning, except where clicks
+//! cannot go on.
 
 use serde_json::json;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::app;
 use crate::cache::far::FarCache;
 use crate::cache::far::FarFacts;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::finding::cause;
 use crate::commands::diagnose::finding::millis;
 use crate::commands::diagnose::finding::size;
-use crate::config::Config;
+use crate::commands::diagnose::reach;
+use crate::commands::diagnose::shell;
+use crate::config::Loaded;
 use crate::slots::SLOTS;
 
 /// Asks Redis for a pong, its version and its memory.
-pub(super) async fn redis(config: &Config) -> Finding {
-    let Some(url) = &config.cache.redis else {
+pub(super) async fn redis(loaded: &Loaded) -> Finding {
+    let Some(url) = &loaded.config.cache.redis else {
         return Finding::ok("redis", "not configured: each process has its own cache");
     };
-    let far = match FarCache::redis(url.expose()) {
+    let (url, setting) = (url.expose(), loaded.named("cache.redis_url"));
+    let far = match FarCache::redis(url) {
         Ok(far) => far,
-        Err(error) => return Finding::fail("redis", error, "correct cache.redis_url"),
+        Err(error) => {
+            let next = format!("correct {setting}");
+            let remedy = Remedy::new(error, next, "urlshort diagnose --offline");
+            return Finding::fail("redis", "its URL cannot be used", remedy);
+        }
     };
     let answer = timeout(PATIENCE, far.ask()).await;
     far.close().await;
-    let away = |why: &str| {
-        Finding::warn(
-            "redis",
-            format!("does not answer: {why}"),
-            "start it, or correct cache.redis_url; until then every miss goes to a shard",
-        )
+    let told = match answer {
+        Ok(Ok(Some(facts))) => return memory_of(&facts, url),
+        Ok(Ok(None)) => return Finding::ok("redis", "not configured"),
+        Ok(Err(error)) => Some(cause(&error)),
+        Err(_) => None,
     };
-    match answer {
-        Ok(Ok(Some(facts))) => memory_of(&facts),
-        Ok(Ok(None)) => Finding::ok("redis", "not configured"),
-        Ok(Err(error)) => away(&cause(&error)),
-        Err(_) => away("silent for 2 s"),
-    }
+    let (host, port) = host_of(url);
+    let away = reach::reach(&host, port).await;
+    let away = away.explain(&host, port, told.as_deref(), &setting);
+    let ping = shell::redis(url, "ping");
+    let remedy = Remedy::new(away.cause, away.next, away.command.unwrap_or(ping));
+    let what = "does not answer; until it does, every miss of a process goes to a shard";
+    Finding::warn("redis", what, remedy)
 }
 
-fn memory_of(facts: &FarFacts) -> Finding {
+/// Where a Redis URL leads.
+fn host_of(url: &str) -> (String, u16) {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(|url| url.host_str());
+    let port = url.as_ref().and_then(Url::port);
+    (host.unwrap_or("localhost").to_owned(), port.unwrap_or(6379))
+}
+
+fn memory_of(facts: &FarFacts, url: &str) -> Finding {
     let version = facts.version.as_deref().unwrap_or("of unknown version");
     let eviction = facts.eviction.as_deref().unwrap_or("unknown");
     let (used, limit) = (
@@ -67,11 +81,12 @@ fn memory_of(facts: &FarFacts) -> Finding {
     });
     let summary = format!("{version}, {mode}{memory}{hits}, {latency} ms");
     let finding = if limit.is_some() && eviction == "noeviction" {
-        Finding::warn(
-            "redis",
-            format!("{summary}: once it is full, it refuses to remember links"),
-            "set maxmemory-policy to allkeys-lfu",
-        )
+        let remedy = Remedy::new(
+            "its policy is noeviction: once it is full, it refuses to remember links",
+            "let it evict what is asked for least, here and in its configuration",
+            shell::redis(url, "CONFIG SET maxmemory-policy allkeys-lfu"),
+        );
+        Finding::warn("redis", summary, remedy)
     } else {
         Finding::ok("redis", summary)
     };
@@ -90,23 +105,18 @@ fn ratio(hits: u64, misses: u64) -> Option<f64> {
 }
 
 /// Asks Kafka for the topic's partitions.
-pub(super) async fn kafka(config: &Config) -> Finding {
+pub(super) async fn kafka(loaded: &Loaded) -> Finding {
+    let config = &loaded.config;
     let Some(kafka) = app::kafka(config) else {
         let what = "not configured: `serve` counts its clicks itself";
         return Finding::ok("kafka", what);
     };
     let topic = &config.events.topic;
-    let away = |why: &str| {
-        Finding::warn(
-            "kafka",
-            format!("does not answer: {why}"),
-            "start it, or correct events.kafka_brokers; until then clicks wait in the spool",
-        )
-    };
+    let list = shell::topic(&config.events.kafka_brokers, topic);
     let facts = match timeout(PATIENCE, kafka.facts()).await {
         Ok(Ok(facts)) => facts,
-        Ok(Err(error)) => return away(&cause(&error)),
-        Err(_) => return away("silent for 2 s"),
+        Ok(Err(error)) => return no_bus(loaded, Some(cause(&error)), list).await,
+        Err(_) => return no_bus(loaded, None, list).await,
     };
     let latency = millis(facts.latency);
     let finding = match facts.partitions {
@@ -117,12 +127,23 @@ pub(super) async fn kafka(config: &Config) -> Finding {
         Some(n) => Finding::fail(
             "kafka",
             format!("topic {topic} has {n} partitions, not {SLOTS}: nothing is shipped or counted"),
-            "name another topic in events.topic, or delete this one and let `serve` make it",
+            Remedy::new(
+                "somebody else made the topic, by hand or because the broker makes topics itself",
+                format!(
+                    "name another topic in {}, or delete this one and let `serve` make it",
+                    loaded.named("events.topic")
+                ),
+                list,
+            ),
         ),
         None => Finding::warn(
             "kafka",
             format!("topic {topic} does not exist yet"),
-            "run `urlshort serve`: it makes the topic",
+            Remedy::new(
+                "no process has started with these brokers",
+                "start one: it makes the topic",
+                "urlshort serve",
+            ),
         ),
     };
     finding.with(json!({
@@ -131,58 +152,29 @@ pub(super) async fn kafka(config: &Config) -> Finding {
     }))
 }
 
-/// Looks at the clicks that lie on this machine's disk.
-pub(super) fn spool(config: &Config) -> Finding {
-    let folder = &config.data_dir;
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Finding::ok("spool", "empty: there is no data folder yet");
-        }
-        Err(error) => {
-            return Finding::fail(
-                "spool",
-                format!("{} cannot be read: {error}", folder.display()),
-                "correct data_dir or its permissions",
-            );
-        }
+/// No broker answers: why the first of them that is away is so.
+async fn no_bus(loaded: &Loaded, told: Option<String>, list: String) -> Finding {
+    let setting = loaded.named("events.kafka_brokers");
+    let what = "does not answer; until it does, clicks wait in the spools";
+    let brokers = loaded.config.events.kafka_brokers.iter();
+    let reached = brokers.filter_map(|broker| {
+        let (host, port) = broker.rsplit_once(':')?;
+        Some((host, port.parse::<u16>().ok()?))
+    });
+    let reached =
+        reached.map(|(host, port)| async move { (host, port, reach::reach(host, port).await) });
+    let reached = futures_util::future::join_all(reached).await;
+    let of_all = |away: Vec<reach::Away>| {
+        let causes: Vec<String> = away.iter().map(|away| away.cause.clone()).collect();
+        let first = away.into_iter().next();
+        let (next, command) = first.map_or_else(
+            || (format!("correct {setting}"), None),
+            |away| (away.next, away.command),
+        );
+        Remedy::new(causes.join("; "), next, command.unwrap_or(list))
     };
-    let (mut files, mut bytes, mut aside) = (0_usize, 0_u64, Vec::new());
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !name.starts_with("spool-") {
-            continue;
-        }
-        if name.ends_with(".damaged") || name.ends_with(".foreign") {
-            aside.push(entry.path().display().to_string());
-        } else if name.ends_with(".db") {
-            files += 1;
-            bytes += length(&entry.path());
-        } else if name.ends_with(".db-wal") {
-            bytes += length(&entry.path());
-        }
-    }
-    let limit = config.events.spool_bytes;
-    let summary = format!("{files} files, {} of {}", size(bytes), size(limit));
-    let finding = if !aside.is_empty() {
-        Finding::warn(
-            "spool",
-            format!("{summary}; clicks that nobody counts: {}", aside.join(", ")),
-            "start `serve` with the cluster they belong to, or keep them for a repair",
-        )
-    } else if bytes > limit / 2 {
-        Finding::warn(
-            "spool",
-            format!("{summary}: more than half full"),
-            "find out why clicks are not counted (shards and kafka above); at its limit they are lost",
-        )
-    } else {
-        Finding::ok("spool", summary)
-    };
-    finding.with(json!({"files": files, "bytes": bytes, "limit_bytes": limit, "aside": aside}))
-}
-
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |meta| meta.len())
+    let away = reached
+        .into_iter()
+        .map(|(host, port, reach)| reach.explain(host, port, told.as_deref(), &setting));
+    Finding::warn("kafka", what, of_all(away.collect()))
 }

@@ -22,7 +22,7 @@ pub(super) enum Severity {
     Fail,
 }
 
-/// One answer, with the next thing to do where there is something to do.
+/// One answer.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Finding {
     /// Who was asked.
@@ -31,12 +31,38 @@ pub(super) struct Finding {
     pub(super) severity: Severity,
     /// What was found.
     pub(super) summary: String,
-    /// An imperative.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next: Option<String>,
+    /// Why it is so, and what to do; always there where it is not well.
+    #[serde(flatten)]
+    pub(super) remedy: Option<Remedy>,
     /// The same for programs.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) facts: Map<String, Value>,
+}
+
+/// Why something is not well, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Remedy {
+    /// What lies behind it.
+    pub(super) cause: String,
+    /// An imperative.
+    pub(super) next: String,
+    /// The next command to type.
+    pub(super) command: String,
+}
+
+impl Remedy {
+    /// Because of `cause`, do `next`, beginning with `command`.
+    pub(super) fn new(
+        cause: impl Into<String>,
+        next: impl Into<String>,
+        command: impl Into<String>,
+    ) -> Self {
+        Self {
+            cause: cause.into(),
+            next: next.into(),
+            command: command.into(),
+        }
+    }
 }
 
 impl Severity {
@@ -57,25 +83,25 @@ impl Finding {
             name: name.to_owned(),
             severity: Severity::Ok,
             summary: summary.into(),
-            next: None,
+            remedy: None,
             facts: Map::new(),
         }
     }
 
     /// It works, but.
-    pub(super) fn warn(name: &str, summary: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(super) fn warn(name: &str, summary: impl Into<String>, remedy: Remedy) -> Self {
         Self {
             severity: Severity::Warn,
-            next: Some(next.into()),
+            remedy: Some(remedy),
             ..Self::ok(name, summary)
         }
     }
 
     /// It does not work.
-    pub(super) fn fail(name: &str, summary: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(super) fn fail(name: &str, summary: impl Into<String>, remedy: Remedy) -> Self {
         Self {
             severity: Severity::Fail,
-            ..Self::warn(name, summary, next)
+            ..Self::warn(name, summary, remedy)
         }
     }
 

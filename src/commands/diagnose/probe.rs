@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::Value;
+use serde_json::json;
 use url::Url;
 
 use crate::commands::Failure;
@@ -16,11 +17,26 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Succeeds where `/readyz` of the local admin listener answers 200, also with warnings: a process
-/// that goes on without a dependency must not be restarted for it.
+/// that goes on without a dependency must not be restarted for it. Says so, unless it is to be
+/// `quiet`.
 ///
 /// # Errors
 /// [`Failure::Unavailable`].
-pub(super) async fn probe(config: &Config) -> Result<(), Failure> {
+pub(super) async fn probe(config: &Config, as_json: bool, quiet: bool) -> Result<(), Failure> {
+    let ready = ask_itself(config).await;
+    if as_json {
+        let (is_ready, output) = match &ready {
+            Ok(word) => (true, word.clone()),
+            Err(failure) => (false, failure.to_string()),
+        };
+        report::json(&json!({"schema_version": 1, "ready": is_ready, "output": output}));
+    } else if let (Ok(word), false) = (&ready, quiet) {
+        report::line(word);
+    }
+    ready.map(drop)
+}
+
+async fn ask_itself(config: &Config) -> Result<String, Failure> {
     let address = local(config.admin.listen);
     if address.port() == 0 {
         let why = "admin.listen has port 0, so nobody knows where to ask; give it a port";
@@ -43,9 +59,9 @@ pub(super) async fn probe(config: &Config) -> Result<(), Failure> {
             why.unwrap_or("without a reason")
         )));
     }
-    report::line(match word {
+    let word = match word {
         Some("warn" | "fail") => "ready, but degraded; `urlshort diagnose` says why",
         _ => "ready",
-    });
-    Ok(())
+    };
+    Ok(word.to_owned())
 }

@@ -7,7 +7,11 @@ use url::Url;
 use crate::commands::ask;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::finding::millis;
+use crate::commands::diagnose::reach;
+use crate::commands::diagnose::reach::Reach;
+use crate::commands::diagnose::shell;
 
 /// Asks every process at `urls` at once.
 pub(super) async fn ask(urls: &[Url]) -> Vec<Finding> {
@@ -18,16 +22,17 @@ async fn one(url: &Url) -> Finding {
     let name = format!("serve ({})", url.as_str().trim_end_matches('/'));
     let ready = match ask::ask(&at(url, "/readyz"), None, PATIENCE).await {
         Ok(ready) => ready,
-        Err(why) => {
-            let next = "start it, or correct the URL: --url wants http://HOST:PORT";
-            return Finding::fail(&name, format!("does not answer: {why}"), next);
-        }
+        Err(why) => return Finding::fail(&name, "does not answer", away(url, why).await),
     };
     let body: Value = serde_json::from_str(&ready.body).unwrap_or_default();
     let word = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     let Some((status, version)) = word("status").zip(word("version")) else {
-        let next = "name the address of an urlshort process";
-        return Finding::fail(&name, "something else answers there", next);
+        let remedy = Remedy::new(
+            format!("/readyz answers {}, and not as urlshort does", ready.status),
+            "name the address of an urlshort process",
+            curl(url, "/readyz"),
+        );
+        return Finding::fail(&name, "something else answers there", remedy);
     };
     let metrics = ask::ask(&at(url, "/metrics"), None, PATIENCE).await;
     let metrics = metrics.ok().filter(|answer| answer.status.is_success());
@@ -46,25 +51,34 @@ async fn one(url: &Url) -> Finding {
     let own = env!("CARGO_PKG_VERSION");
     let finding = if !ready.status.is_success() {
         let why = word("output").unwrap_or_else(|| ready.status.to_string());
-        Finding::fail(
-            &name,
-            format!("not ready: {why}"),
+        let remedy = Remedy::new(
+            why,
             "look at the other findings and its log",
-        )
+            curl(url, "/readyz"),
+        );
+        Finding::fail(&name, "not ready", remedy)
     } else if dropped.is_some_and(|dropped| dropped > 0.0) {
         let dropped = dropped.unwrap_or(0.0);
-        let next = "look at its disk and at the spool: clicks go nowhere";
-        Finding::warn(&name, format!("{what}; {dropped} clicks were lost"), next)
+        let remedy = Remedy::new(
+            "its queue or its spool was full, or its disk takes nothing",
+            "look at its disk and at the spool: the metric says which it was",
+            format!("{} | grep urlshort_clicks_dropped", curl(url, "/metrics")),
+        );
+        Finding::warn(&name, format!("{what}; {dropped} clicks were lost"), remedy)
     } else if status != "pass" {
-        let troubles = troubles(&body).join("; ");
-        Finding::warn(
-            &name,
-            format!("{what}: {troubles}"),
-            "see the findings above",
-        )
+        let remedy = Remedy::new(
+            troubles(&body).join("; "),
+            "see the findings above, and what the process itself says",
+            curl(url, "/readyz"),
+        );
+        Finding::warn(&name, what, remedy)
     } else if version != own {
-        let next = "finish the update, so that all processes run one release";
-        Finding::warn(&name, format!("{what}; this program is {own}"), next)
+        let remedy = Remedy::new(
+            "an update is not finished",
+            "finish it, so that all processes run one release",
+            "urlshort --version",
+        );
+        Finding::warn(&name, format!("{what}; this program is {own}"), remedy)
     } else {
         Finding::ok(&name, what)
     };
@@ -72,6 +86,30 @@ async fn one(url: &Url) -> Finding {
         "version": version, "status": status, "latency_ms": latency, "near_hit_ratio": hits,
         "clicks_dropped": dropped,
     }))
+}
+
+/// Why nobody answers at `url`, whose client said `told`.
+async fn away(url: &Url, told: String) -> Remedy {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        let next = "name it as http://HOST:PORT";
+        return Remedy::new(told, next, "urlshort diagnose --url http://127.0.0.1:8000");
+    };
+    let reached = reach::reach(host, port).await;
+    if reached == Reach::Refused {
+        return Remedy::new(
+            format!("{host}:{port} refuses connections: nothing listens there"),
+            "start it, or correct --url",
+            "urlshort serve",
+        );
+    }
+    let away = reached.explain(host, port, Some(&told), "--url");
+    let who = format!("ss -ltnp 'sport = :{port}'");
+    Remedy::new(away.cause, away.next, away.command.unwrap_or(who))
+}
+
+/// Asks the process by hand.
+fn curl(url: &Url, path: &str) -> String {
+    format!("curl -s {}", shell::quoted(at(url, path).as_str()))
 }
 
 fn at(url: &Url, path: &str) -> Url {

@@ -11,12 +11,17 @@ use tokio::time::timeout;
 use crate::app;
 use crate::classify;
 use crate::commands::Failure;
+use crate::commands::diagnose::away;
 use crate::commands::diagnose::cluster;
 use crate::commands::diagnose::finding::Finding;
 use crate::commands::diagnose::finding::PATIENCE;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::finding::cause;
+use crate::commands::diagnose::shell;
 use crate::commands::diagnose::vitals;
 use crate::config::Config;
+use crate::config::Loaded;
+use crate::config::ShardUrl;
 use crate::domain::time::Timestamp;
 use crate::store::shard::Shard;
 use crate::store::shard::Sighting;
@@ -49,6 +54,8 @@ pub(super) struct Shards {
 pub(super) struct Health {
     /// `shard 0 health`.
     pub(super) name: String,
+    /// Where it lives.
+    pub(super) url: ShardUrl,
     /// The database's clock.
     pub(super) now: Timestamp,
     /// What it says of itself.
@@ -62,8 +69,10 @@ pub(super) struct Health {
 pub(super) struct Look {
     /// `shard 0 (sqlite:data/shard-0.db)`.
     pub(super) name: String,
+    /// Where it lives.
+    pub(super) url: ShardUrl,
     /// `None`: no file is there. Else why there is no answer.
-    pub(super) answer: Result<Option<Sighting>, String>,
+    pub(super) answer: Result<Option<Sighting>, Remedy>,
     /// The newest migration that this program has for it.
     pub(super) newest_schema: i64,
     /// The time of the whole look.
@@ -73,15 +82,19 @@ pub(super) struct Look {
 }
 
 /// Looks at every shard at once.
-pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
+pub(super) async fn ask(loaded: &Loaded) -> Result<Shards, Failure> {
+    let config = &loaded.config;
     let mut shards = Vec::new();
     for (place, shard) in config.shards.iter().enumerate() {
         let name = format!("shard {place} ({})", shard.url);
-        let shard = Shard::of(place, &shard.url)
-            .map_err(|error| Failure::Configuration(format!("shards[{place}].url: {error}")))?;
-        shards.push((name, shard));
+        let setting = loaded.named(&format!("shards[{place}].url"));
+        let asked = Shard::of(place, &shard.url)
+            .map_err(|error| Failure::Configuration(format!("{setting}: {error}")))?;
+        shards.push((name, asked, &shard.url, setting));
     }
-    let looks = shards.iter().map(|(name, shard)| look(name, shard));
+    let looks = shards
+        .iter()
+        .map(|(name, shard, url, setting)| look(name, shard, url, setting));
     let (looks, unnamed) = tokio::join!(futures_util::future::join_all(looks), unnamed(config));
     let (findings, verdict) = cluster::judge(&looks);
     let mut judged = Shards {
@@ -92,7 +105,7 @@ pub(super) async fn ask(config: &Config) -> Result<Shards, Failure> {
     let felt = looks
         .iter()
         .zip(&shards)
-        .map(|(look, (_, shard))| feel(look, shard, config));
+        .map(|(look, (_, shard, ..))| feel(look, shard, config));
     for felt in futures_util::future::join_all(felt)
         .await
         .into_iter()
@@ -120,6 +133,7 @@ async fn feel(look: &Look, shard: &Shard, config: &Config) -> Option<Result<Heal
         Ok(Ok(vitals)) => {
             return Some(Ok(Health {
                 name,
+                url: look.url.clone(),
                 now: seen.now,
                 unlabelled: backlog(shard, config).await,
                 vitals,
@@ -128,9 +142,19 @@ async fn feel(look: &Look, shard: &Shard, config: &Config) -> Option<Result<Heal
         Ok(Err(error)) => cause(&error),
         Err(_) => "silent for 2 s".to_owned(),
     };
-    let next = "look at its log and its load; `urlshort migrate` if its schema is old";
-    let what = format!("does not say how it is: {why}");
-    Some(Err(Finding::warn(&name, what, next)))
+    let remedy = if seen.schema < look.newest_schema {
+        let next = "apply the migrations: its schema is old";
+        Remedy::new(why, next, "urlshort migrate")
+    } else {
+        let next = "look at its log and its load";
+        let sql = "SELECT pid, state, wait_event, query FROM pg_stat_activity";
+        let command = match &look.url {
+            ShardUrl::Sqlite(path) => format!("fuser -v {}", shell::file(path)),
+            ShardUrl::Postgres(_) => shell::sql(&look.url, sql),
+        };
+        Remedy::new(why, next, command)
+    };
+    Some(Err(Finding::warn(&name, "does not say how it is", remedy)))
 }
 
 /// Links that wait for a label; a schema of before there were labels has none.
@@ -142,11 +166,13 @@ async fn backlog(shard: &Shard, config: &Config) -> i64 {
     }
 }
 
-async fn look(name: &str, shard: &Shard) -> Look {
+async fn look(name: &str, shard: &Shard, url: &ShardUrl, setting: &str) -> Look {
     let (begun, asked) = (Instant::now(), micros());
     let answer = match timeout(PATIENCE, shard.peek()).await {
-        Ok(answer) => answer.map_err(|error| cause(&error)),
-        Err(_) => Err("silent for 2 s".to_owned()),
+        Ok(Ok(None)) => away::folder(url, setting).map_or(Ok(None), Err),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(away::explain(url, Some(&error), setting).await),
+        Err(_) => Err(away::explain(url, None, setting).await),
     };
     // The database said its time somewhere in between.
     let skew = match &answer {
@@ -156,6 +182,7 @@ async fn look(name: &str, shard: &Shard) -> Look {
     };
     Look {
         name: name.to_owned(),
+        url: url.clone(),
         answer,
         newest_schema: shard.newest_schema(),
         latency: begun.elapsed(),
@@ -173,9 +200,13 @@ async fn unnamed(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in app::unnamed_shards(config).await {
         let what = format!("{} holds links, and no shard names it", path.display());
-        let next = "add it to [[shards]], or move it out of the data folder";
+        let remedy = Remedy::new(
+            "the list of shards was changed, or the file was left behind by another deployment",
+            "add it to [[shards]], or move it out of the data folder",
+            "urlshort diagnose --offline",
+        );
         let facts = json!({"path": path.display().to_string()});
-        findings.push(Finding::warn("unnamed shard", what, next).with(facts));
+        findings.push(Finding::warn("unnamed shard", what, remedy).with(facts));
     }
     findings
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::commands::diagnose::finding::Finding;
+use crate::commands::diagnose::finding::Remedy;
 use crate::commands::diagnose::finding::size;
 use crate::commands::diagnose::shards::Health;
+use crate::commands::diagnose::shell;
+use crate::config::ShardUrl;
 use crate::domain::time::Timestamp;
 use crate::store::vitals::Host;
 use crate::store::vitals::ProducerHeld;
@@ -25,9 +28,14 @@ pub(super) fn of(health: &Health) -> Vec<Finding> {
     let mut findings = vec![host(health)];
     let dead = health.vitals.dead_events;
     if dead > 0 {
-        let what = format!("{dead} clicks were set aside because nothing could read or take them");
-        let next = "look at urlshort.dead_events: the reason stands beside each of them";
-        findings.push(Finding::warn(&health.name, what, next).with(json!({"dead_events": dead})));
+        let what = format!("{dead} clicks were set aside");
+        let sql = "SELECT reason, count(*) FROM urlshort.dead_events GROUP BY reason";
+        let remedy = Remedy::new(
+            "nothing could read or take them: another producer writes into the topic, or a bug",
+            "read the reasons, then mend who wrote them; delete the rows once they are understood",
+            shell::sql(&health.url, sql),
+        );
+        findings.push(Finding::warn(&health.name, what, remedy).with(json!({"dead_events": dead})));
     }
     findings
 }
@@ -43,8 +51,12 @@ fn host(health: &Health) -> Finding {
             let free = free_bytes.map_or_else(|| "an unknown amount".to_owned(), size);
             let what = format!("{} on disk, {free} free, {feed}", size(*bytes));
             let finding = if free_bytes.is_some_and(|free| free < LITTLE_DISK) {
-                let next = "free some disk, or move the shard: on a full disk nothing can be made";
-                Finding::warn(name, what, next)
+                let remedy = Remedy::new(
+                    "the disk is almost full: once it is, no link can be made",
+                    "free some disk, or move the shard",
+                    format!("df -h {}", disk(&health.url)),
+                );
+                Finding::warn(name, what, remedy)
             } else {
                 Finding::ok(name, what)
             };
@@ -71,17 +83,31 @@ fn host(health: &Health) -> Finding {
                 size(u64::try_from(*bytes).unwrap_or(0))
             );
             let finding = if *is_standby {
-                let next = "name its primary in the configuration, or promote this one";
-                Finding::fail(
-                    name,
-                    format!("a standby, which takes no writes; {what}"),
-                    next,
-                )
+                let sql = "SELECT sender_host, sender_port FROM pg_stat_wal_receiver";
+                let remedy = Remedy::new(
+                    "the URL leads to a replica, or the primary failed and nobody took its place",
+                    "name its primary in the configuration, or promote this one: SELECT pg_promote()",
+                    shell::sql(&health.url, sql),
+                );
+                let what = format!("a standby, which takes no writes; {what}");
+                Finding::fail(name, what, remedy)
             } else if connections * 10 > max_connections * 8 {
-                let next = "raise max_connections, or run fewer processes per shard";
-                Finding::warn(name, what, next)
+                let sql =
+                    "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2";
+                let remedy = Remedy::new(
+                    "more than four fifths of its connections are taken",
+                    "raise max_connections, or run fewer processes per shard",
+                    shell::sql(&health.url, sql),
+                );
+                Finding::warn(name, what, remedy)
             } else if behind > FAR_BEHIND {
-                Finding::warn(name, what, "look at the replica's disk and network")
+                let sql = "SELECT application_name, state, replay_lag FROM pg_stat_replication";
+                let remedy = Remedy::new(
+                    "the replica replays more slowly than its primary writes",
+                    "look at the replica's disk and network",
+                    shell::sql(&health.url, sql),
+                );
+                Finding::warn(name, what, remedy)
             } else {
                 Finding::ok(name, what)
             };
@@ -124,13 +150,21 @@ pub(super) fn producers(health: &[Health]) -> Vec<Finding> {
             Finding::warn(
                 "producers",
                 format!("{} was last seen {seen} ago, and {since}", producer.host),
-                "start `urlshort serve` on the data folder that it had: its spool is taken over",
+                Remedy::new(
+                    "it was killed, or its machine or its network is gone",
+                    "start `serve` on the data folder that it had: its spool is taken over",
+                    "urlshort serve --data-dir FOLDER",
+                ),
             )
         } else {
             Finding::warn(
                 "producers",
                 format!("{}: {since}", producer.host),
-                "find out why its clicks do not go on: see kafka and the shards",
+                Remedy::new(
+                    "Kafka or a shard does not take them, or nobody counts",
+                    "see what is said here of kafka and the shards, and ask the process itself",
+                    format!("urlshort diagnose --url http://{}:8001", producer.host),
+                ),
             )
         };
         findings.push(finding.with(json!({
@@ -147,6 +181,14 @@ pub(super) fn producers(health: &[Health]) -> Vec<Finding> {
         findings.push(Finding::ok("producers", what).with(json!({"alive": n})));
     }
     findings
+}
+
+/// Where the file of a shard lies.
+fn disk(shard: &ShardUrl) -> String {
+    match shard {
+        ShardUrl::Sqlite(path) => shell::file(path),
+        ShardUrl::Postgres(_) => ".".to_owned(),
+    }
 }
 
 /// How long ago `at` was, as people say it.

@@ -20,6 +20,7 @@ use super::run::Form;
 use super::schedule::Pace;
 use super::threshold::Threshold;
 use crate::commands::Failure;
+use crate::commands::arguments;
 use crate::commands::ask::local;
 use crate::config::Config;
 
@@ -28,6 +29,8 @@ const USUAL_RATE: Rate = Rate(1_500.0);
 /// How long a run takes, and a step of a search.
 const USUAL_DURATION: Duration = Duration::from_secs(30);
 const USUAL_STEP: Duration = Duration::from_secs(10);
+/// The longest step of a search that nobody named a time for.
+const LONGEST_STEP: Duration = Duration::from_secs(300);
 
 /// Load a running service, check its answers, and report
 #[derive(Args, Debug)]
@@ -36,8 +39,8 @@ const USUAL_STEP: Duration = Duration::from_secs(10);
     after_help = "Requests start by a plan made beforehand, and latency counts from the planned \
     start, so a slow server cannot slow the test down (no coordinated omission). Redirects are \
     not followed but checked: status and Location.\n\n\
-    Exit status: 0, or 99 where a threshold failed. Ctrl-C reports what was measured so far; a \
-    second one stops at once.\n\n\
+    Exit status: 0; 1 where not one answer was as expected; 99 where a threshold failed. Ctrl-C \
+    reports what was measured so far; a second one stops at once.\n\n\
     Examples:\n  urlshort loadtest --rate 1500 --duration 60s\n  \
     urlshort loadtest http://127.0.0.1:8000 --concurrency 64 --duration 10s\n  \
     urlshort loadtest --mix redirect=95,create=4,stats=1 --json run.json --html run.html\n  \
@@ -76,8 +79,11 @@ pub(super) struct ReportArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Write a page instead of the table (`-` is stdout)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(super) html: Option<PathBuf>,
+    /// Print the runs as JSON, as `--json` saved them, with their file names
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Which results are compared.
@@ -105,10 +111,10 @@ pub(super) struct CompareArgs {
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
     /// The service [default: the public port of this configuration on this machine]
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", value_parser = arguments::service)]
     target: Option<Url>,
     /// The same, as a flag
-    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    #[arg(long, value_name = "URL", conflicts_with = "target", value_parser = arguments::service)]
     url: Option<Url>,
 
     /// Requests a second, by plan (open loop), as 1500 or 20k [default: 1500]
@@ -116,7 +122,7 @@ pub(super) struct RunArgs {
     pub(super) rate: Option<Rate>,
     /// So many connections that ask again once they are answered (closed loop)
     #[arg(long, value_name = "NUMBER", help_heading = "Load", conflicts_with_all = ["rate", "ramp", "find_max"],
-        value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        value_parser = |text: &str| arguments::number(text, 1, 100_000))]
     concurrency: Option<u64>,
     /// A rate that climbs evenly and then holds: FROM:TO:TIME, as 1k:20k:2m
     #[arg(long, value_name = "RAMP", help_heading = "Load", conflicts_with_all = ["rate", "find_max"])]
@@ -124,7 +130,8 @@ pub(super) struct RunArgs {
     /// How the starts of an open loop are spread
     #[arg(long, value_enum, default_value_t = Arrivals::Constant, help_heading = "Load")]
     arrivals: Arrivals,
-    /// For how long it counts [default: 30s; the time of a ramp; 10s for each step of --find-max]
+    /// For how long it counts [default: 30s; the time of a ramp; 10s for each step of --find-max,
+    /// or as long as its percentiles need]
     #[arg(long, value_name = "TIME", value_parser = some_span, help_heading = "Load")]
     duration: Option<Duration>,
     /// Load before anything counts
@@ -132,15 +139,15 @@ pub(super) struct RunArgs {
     warmup: Duration,
     /// Connections of an open loop
     #[arg(long, value_name = "NUMBER", default_value_t = 64, help_heading = "Load",
-        value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        value_parser = |text: &str| arguments::number(text, 1, 100_000))]
     connections: u64,
     /// Threads [default: one for each processor]
     #[arg(long, value_name = "NUMBER", help_heading = "Load",
-        value_parser = clap::value_parser!(u64).range(1..=1_024))]
+        value_parser = |text: &str| arguments::number(text, 1, 1_024))]
     workers: Option<u64>,
     /// How long an answer may take; what cannot even start within it is dropped
     #[arg(long, value_name = "TIME", value_parser = some_span, default_value = "5s", help_heading = "Load")]
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// A new connection for each request
     #[arg(long, help_heading = "Load")]
     no_keep_alive: bool,
@@ -179,8 +186,8 @@ pub(super) struct RunArgs {
     seed_run: Option<(u64, u64)>,
     /// How many links are followed at most
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, help_heading = "Workload",
-        value_parser = at_least_one)]
-    pub(super) key_count: usize,
+        value_parser = |text: &str| arguments::number(text, 1, 10_000_000))]
+    pub(super) key_count: u64,
     /// Another number draws other links and visitors
     #[arg(
         long,
@@ -207,7 +214,7 @@ pub(super) struct RunArgs {
     pub(super) i_own_this_host: bool,
     /// Where the service's processes show their metrics; may be given several times
     /// [default: /metrics of the service]
-    #[arg(long, value_name = "URL", help_heading = "Service")]
+    #[arg(long, value_name = "URL", value_parser = arguments::service, help_heading = "Service")]
     pub(super) metrics: Vec<Url>,
     /// How long to wait, before and after, until every click is counted; 0 does not compare
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "30s", help_heading = "Service")]
@@ -226,7 +233,7 @@ pub(super) struct RunArgs {
     /// Show the figures of the running test to Prometheus here, as 127.0.0.1:8002
     #[arg(long, value_name = "ADDRESS", help_heading = "Report")]
     pub(super) metrics_listen: Option<std::net::SocketAddr>,
-    /// Print nothing but errors
+    /// Print nothing but errors, and what --json and --html send to stdout
     #[arg(long, short, help_heading = "Report")]
     pub(super) quiet: bool,
 }
@@ -281,9 +288,15 @@ impl RunArgs {
     }
 
     /// The form of a step of a search.
+    ///
+    /// Unless a time was named, it lasts until there are enough requests for every percentile that
+    /// is judged.
     pub(super) fn form_at(&self, rate: Rate) -> Form {
         let discipline = Discipline::Open(Pace::steady(rate), self.arrivals);
-        self.form_of(discipline, self.duration.unwrap_or(USUAL_STEP))
+        let needed = self.slo.iter().map(Threshold::requests_needed);
+        let long_enough = needed.fold(0.0, f64::max) * 1.1 / rate.0;
+        let step = Duration::from_secs_f64(long_enough.min(LONGEST_STEP.as_secs_f64()));
+        self.form_of(discipline, self.duration.unwrap_or(USUAL_STEP.max(step)))
     }
 
     fn form_of(&self, discipline: Discipline, duration: Duration) -> Form {
@@ -318,18 +331,10 @@ fn number_within(text: &str, most: f64) -> Result<f64, String> {
         .ok_or_else(|| format!("is no number from 0 to {most}"))
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    let number = text.parse::<usize>().ok();
-    number
-        .filter(|number| (1..=10_000_000).contains(number))
-        .ok_or_else(|| "is no number from 1 to 10000000".to_owned())
-}
-
 fn seed_run(text: &str) -> Result<(u64, u64), String> {
     let (count, seed) = text.split_once(':').unwrap_or((text, "1"));
-    let number = |text: &str| text.parse::<u64>().ok();
-    number(count)
-        .filter(|count| (1..=100_000_000).contains(count))
-        .zip(number(seed))
+    let count = arguments::number(count, 1, 100_000_000).ok();
+    count
+        .zip(seed.parse::<u64>().ok())
         .ok_or_else(|| "is no run of seed: COUNT or COUNT:SEED, as 5000:1".to_owned())
 }

@@ -38,6 +38,8 @@ pub(super) enum Verdict {
     Worse,
     /// A run is too short to tell.
     TooShort,
+    /// A run has too few requests for that percentile.
+    TooFew,
 }
 
 /// One figure of both runs.
@@ -46,11 +48,11 @@ pub(super) struct Row {
     /// Its name.
     pub(super) figure: &'static str,
     /// Of the first run, and of the second.
-    pub(super) before: f64,
-    /// See `before`.
-    pub(super) after: f64,
+    pub(super) before: Option<f64>,
+    /// See `before`; nothing where a run has too few requests to tell.
+    pub(super) after: Option<f64>,
     /// The change, as a ratio minus 1.
-    pub(super) change: f64,
+    pub(super) change: Option<f64>,
     /// Where 95 % of the changes would lie that these two runs make likely.
     pub(super) likely: Option<(f64, f64)>,
     /// What it means.
@@ -106,18 +108,20 @@ impl FromStr for FailOn {
 
 impl FailOn {
     fn is_broken_by(&self, row: &Row) -> bool {
-        let beyond = if self.above {
-            row.change > self.change
-        } else {
-            row.change < self.change
-        };
+        let beyond = row.change.is_some_and(|change| {
+            if self.above {
+                change > self.change
+            } else {
+                change < self.change
+            }
+        });
         let is_judged = matches!(row.verdict, Verdict::Better | Verdict::Worse);
         row.figure == self.figure && beyond && is_judged
     }
 
-    /// Whether the runs are too short to say anything of its figure.
+    /// Whether the runs are too short, or have too few requests, to say anything of its figure.
     fn is_unjudged_by(&self, row: &Row) -> bool {
-        row.figure == self.figure && row.verdict == Verdict::TooShort
+        row.figure == self.figure && matches!(row.verdict, Verdict::TooShort | Verdict::TooFew)
     }
 }
 
@@ -148,7 +152,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let mut demands = args.fail_on.iter();
     if let Some(one) = demands.find(|one| rows.iter().any(|row| one.is_unjudged_by(row))) {
         return Err(Failure::Failed(format!(
-            "--fail-on {} cannot be judged: a run of under 8 s is too short; repeat both for longer",
+            "--fail-on {} cannot be judged: a run of under 8 s is too short, and a percentile takes \
+             ten slower requests; repeat both for longer",
             one.text
         )));
     }
@@ -169,33 +174,37 @@ pub(super) fn rows(before: &Results, after: &Results) -> Vec<Row> {
         .iter()
         .map(|(name, figure, unit)| {
             let (first, second) = (value(before, *figure), value(after, *figure));
-            let band = drawn.as_ref().map(|(drawn_before, drawn_after)| {
-                noise::band(*figure, (first, drawn_before), (second, drawn_after))
-            });
+            let known = first.zip(second);
+            let band =
+                drawn
+                    .as_ref()
+                    .zip(known)
+                    .map(|((drawn_before, drawn_after), (first, second))| {
+                        noise::band(*figure, (first, drawn_before), (second, drawn_after))
+                    });
             Row {
                 figure: name,
                 before: first,
                 after: second,
-                change: if first > 0.0 {
-                    second / first - 1.0
-                } else {
-                    0.0
-                },
+                change: known
+                    .filter(|(first, _)| *first > 0.0)
+                    .map(|(first, second)| second / first - 1.0),
                 likely: band
                     .filter(|_| *figure != Figure::ErrorRate)
                     .map(|band| (band.low - 1.0, band.high - 1.0)),
-                verdict: verdict(*figure, (first, second), band),
+                verdict: known.map_or(Verdict::TooFew, |known| verdict(*figure, known, band)),
                 unit,
             }
         })
         .collect()
 }
 
-fn value(results: &Results, figure: Figure) -> f64 {
+/// Nothing where the table of the run shows nothing either.
+fn value(results: &Results, figure: Figure) -> Option<f64> {
     match figure {
-        Figure::Rate => results.totals.rate,
-        Figure::Latency(quantile) => results.totals.latency.at(quantile),
-        Figure::ErrorRate => results.totals.error_rate,
+        Figure::Rate => Some(results.totals.rate),
+        Figure::Latency(quantile) => results.totals.latency.supported(quantile),
+        Figure::ErrorRate => Some(results.totals.error_rate),
     }
 }
 
@@ -244,6 +253,12 @@ fn warnings(before: &Results, after: &Results) -> Vec<String> {
     differs("processor", a.processor.clone(), b.processor.clone());
     differs("cores", a.cores.to_string(), b.cores.to_string());
     for (which, results) in [("first", before), ("second", after)] {
+        if results.interrupted {
+            let seconds = results.totals.seconds;
+            warnings.push(format!(
+                "the {which} run was interrupted after {seconds:.1} s"
+            ));
+        }
         if let Some(why) = &results.generator.saturated {
             warnings.push(format!(
                 "the generator of the {which} run was saturated: {why}"
@@ -259,6 +274,16 @@ fn load_of(plan: &super::results::Plan) -> String {
     load.to_owned()
 }
 
+/// What was asked for, and where it ended early.
+pub(super) fn run_of(results: &Results) -> String {
+    let headline = table::headline(&results.plan);
+    if results.interrupted {
+        let seconds = results.totals.seconds;
+        return format!("{headline}; INTERRUPTED after {seconds:.1} s");
+    }
+    headline
+}
+
 /// The comparison, for people.
 pub(super) fn render(
     (before, after): (&Results, &Results),
@@ -268,9 +293,9 @@ pub(super) fn render(
     let mut text = format!(
         "A  {}  {}\nB  {}  {}\n\n{:<12}{:>14}{:>14}{:>10}  {:<20}verdict\n",
         before.started_at,
-        table::headline(&before.plan),
+        run_of(before),
         after.started_at,
-        table::headline(&after.plan),
+        run_of(after),
         "",
         "A",
         "B",
@@ -298,7 +323,10 @@ pub(super) fn render(
 
 impl Row {
     /// A value with its unit.
-    pub(super) fn shown(&self, value: f64) -> String {
+    pub(super) fn shown(&self, value: Option<f64>) -> String {
+        let Some(value) = value else {
+            return "–".to_owned();
+        };
         match self.unit {
             "ms" => table::time(value),
             "%" => format!("{:.3} %", value * 100.0),
@@ -308,11 +336,10 @@ impl Row {
 
     /// The change in percent.
     pub(super) fn shown_change(&self) -> String {
-        if self.before > 0.0 {
-            format!("{:+.1} %", self.change * 100.0)
-        } else {
-            "–".to_owned()
-        }
+        self.change.map_or_else(
+            || "–".to_owned(),
+            |change| format!("{:+.1} %", change * 100.0),
+        )
     }
 }
 
@@ -324,6 +351,7 @@ impl Verdict {
             Self::Better => "better",
             Self::Worse => "WORSE",
             Self::TooShort => "run of under 8 s: no verdict",
+            Self::TooFew => "under ten slower requests: no verdict",
         }
     }
 }
@@ -343,7 +371,13 @@ mod tests {
         let rows = rows(&sample::results(), &sample::results());
         assert_eq!(rows.len(), FIGURES.len());
         for row in &rows {
-            assert_eq!(row.verdict, Verdict::Noise, "{row:?}");
+            // A thousand requests do not tell a p99.9, which the table of a run hides too.
+            let expected = match row.figure {
+                "p99.9" => Verdict::TooFew,
+                _ => Verdict::Noise,
+            };
+            assert_eq!(row.verdict, expected, "{row:?}");
+            assert_eq!(row.after.is_none(), expected == Verdict::TooFew, "{row:?}");
         }
         assert!(warnings(&sample::results(), &sample::results()).is_empty());
     }

@@ -33,10 +33,10 @@ pub(super) struct Step {
     pub(super) rate: Rate,
     /// Right answers a second.
     pub(super) reached: f64,
-    /// Milliseconds.
-    pub(super) p50_ms: f64,
-    /// Milliseconds.
-    pub(super) p99_ms: f64,
+    /// Milliseconds; nothing where too few requests tell.
+    pub(super) p50_ms: Option<f64>,
+    /// Milliseconds; nothing where too few requests tell.
+    pub(super) p99_ms: Option<f64>,
     /// 0 to 1.
     pub(super) error_rate: f64,
     /// Why it does not hold; empty where it does.
@@ -107,8 +107,8 @@ impl Search {
         self.steps.push(Step {
             rate,
             reached: totals.rate,
-            p50_ms: totals.latency.at(0.5),
-            p99_ms: totals.latency.at(0.99),
+            p50_ms: totals.latency.supported(0.5),
+            p99_ms: totals.latency.supported(0.99),
             error_rate: totals.error_rate,
             broken,
         });
@@ -131,8 +131,8 @@ mod tests {
             search.steps.push(Step {
                 rate,
                 reached: rate.0,
-                p50_ms: 0.0,
-                p99_ms: 0.0,
+                p50_ms: None,
+                p99_ms: None,
                 error_rate: 0.0,
                 broken: if holds {
                     Vec::new()

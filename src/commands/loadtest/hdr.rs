@@ -33,6 +33,14 @@ pub(super) const SHOWN: [(&str, f64); 7] = [
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Hdr(pub(super) Histogram<u64>);
 
+/// How many samples it takes to tell that quantile.
+pub(super) fn samples_for(quantile: f64) -> f64 {
+    if quantile >= 1.0 {
+        return 1.0;
+    }
+    SUPPORT / (1.0 - quantile)
+}
+
 impl Hdr {
     /// The time within which a share `quantile` of all ended, in milliseconds.
     pub(super) fn at(&self, quantile: f64) -> f64 {
@@ -42,8 +50,11 @@ impl Hdr {
         millis(self.0.value_at_quantile(quantile))
     }
 
-    /// The same; nothing where fewer than ten samples are slower.
+    /// The same; nothing where fewer than ten samples are slower. The slowest one is known.
     pub(super) fn supported(&self, quantile: f64) -> Option<f64> {
+        if quantile >= 1.0 && !self.0.is_empty() {
+            return Some(self.at(quantile));
+        }
         #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
         let above = self.0.len() as f64 * (1.0 - quantile);
         (above + 1e-6 >= SUPPORT).then(|| self.at(quantile))

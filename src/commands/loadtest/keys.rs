@@ -123,19 +123,29 @@ impl Key {
 /// Where there are none, and what to do.
 pub(super) async fn load(
     source: Source<'_>,
-    most: usize,
+    most: u64,
     target: &Target,
 ) -> Result<Vec<Key>, Failure> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let keys = match source {
         Source::List => listed(most, target).await?,
         Source::File(path) => in_file(path, most, target).await?,
         Source::Seed(count, seed) => seeded(count, seed, most),
     };
     if keys.is_empty() {
-        return Err(Failure::Failed(format!(
-            "{} has no link to follow: make some with `urlshort seed`",
-            target.url
-        )));
+        return Err(Failure::Failed(match source {
+            Source::List => format!(
+                "{} has no link to follow: make some with `urlshort seed`",
+                target.url
+            ),
+            Source::File(path) => format!(
+                "--keys: {} names no link: write a code in each line",
+                path.display()
+            ),
+            Source::Seed(..) => {
+                "--seed-run: none of these links can be followed: take more of them".to_owned()
+            }
+        }));
     }
     Ok(keys)
 }
@@ -200,10 +210,7 @@ async fn in_file(path: &Path, most: usize, target: &Target) -> Result<Vec<Key>, 
         let expected = words.next().map(Url::parse).transpose();
         let expected = expected.map_err(|error| complain(format!("the target: {error}")))?;
         let question = target.question(Method::HEAD, &format!("/{}", code.as_str()))?;
-        let (head, _) = line
-            .ask(question)
-            .await
-            .map_err(|error| Failure::Unavailable(format!("{}: {error}", target.url)))?;
+        let (head, _) = target.ask(&mut line, question, code.as_str()).await?;
         let said = head.headers.get(LOCATION).map(HeaderValue::as_bytes);
         let location = match (&expected, said) {
             (Some(url), _) => Bytes::from(url.as_str().to_owned()),

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tera::Context;
 use tera::Tera;
 
+use super::compare;
 use super::compare::Row;
 use super::compare::Verdict;
 use super::figures;
@@ -80,8 +81,8 @@ pub(super) fn render_two(
     let mut context = Context::new();
     context.insert("title", "Two load tests");
     context.insert("headline", "Two load tests, side by side");
-    context.insert("a", &table::headline(&before.plan));
-    context.insert("b", &table::headline(&after.plan));
+    context.insert("a", &compare::run_of(before));
+    context.insert("b", &compare::run_of(after));
     context.insert("a_at", &to_the_second(&before.started_at));
     context.insert("b_at", &to_the_second(&after.started_at));
     let shown: Vec<_> = rows
@@ -93,7 +94,7 @@ pub(super) fn render_two(
             let class = match row.verdict {
                 Verdict::Worse => "bad",
                 Verdict::Better => "good",
-                Verdict::Noise | Verdict::TooShort => "",
+                Verdict::Noise | Verdict::TooShort | Verdict::TooFew => "",
             };
             let (name, change) = (row.figure, row.shown_change());
             let (before, after) = (row.shown(row.before), row.shown(row.after));

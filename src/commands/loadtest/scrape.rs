@@ -10,7 +10,7 @@ use url::Url;
 use crate::commands::ask;
 
 /// How long a process may take to show its metrics.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The counters of one or several processes at one moment.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +41,10 @@ pub(super) struct ServiceSide {
 /// Why one of them has none.
 pub(super) async fn scrape(urls: &[Url]) -> Result<Scrape, String> {
     let mut sum = Scrape::default();
-    for url in urls {
-        let answer = ask::ask(url, None, PATIENCE).await?;
+    let asked = urls.iter().map(|url| ask::ask(url, None, PATIENCE));
+    let answers = futures_util::future::join_all(asked).await;
+    for (url, answer) in urls.iter().zip(answers) {
+        let answer = answer?;
         if !answer.status.is_success() {
             return Err(format!(
                 "{url}: {}; name the admin address with --metrics",

@@ -42,8 +42,8 @@ pub(super) fn step(step: &Step) -> String {
         "{:>9.0}/s  reached {:>9.1}/s  p50 {}  p99 {}  errors {:.3} %  {verdict}",
         step.rate.0,
         step.reached,
-        time(step.p50_ms),
-        time(step.p99_ms),
+        time_or_dash(step.p50_ms),
+        time_or_dash(step.p99_ms),
         step.error_rate * 100.0
     )
 }
@@ -321,6 +321,11 @@ pub(super) fn number(ms: f64) -> String {
     } else {
         format!("{ms:.3}")
     }
+}
+
+/// A time with its unit, or a dash where it is not known.
+pub(super) fn time_or_dash(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "–".to_owned(), time)
 }
 
 /// A time with its unit.

@@ -9,6 +9,7 @@ use hyper::Request;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
+use hyper::http::response::Parts;
 use tokio::time::timeout;
 use url::Url;
 
@@ -16,8 +17,8 @@ use super::line::Line;
 use super::line::Question;
 use crate::commands::Failure;
 
-/// How long a name look-up, a connection or a question beside the load may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a name look-up may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A service that was found and may be loaded.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Target {
     pub(super) host: HeaderValue,
     /// What requests say in `Authorization`, where they need a key.
     pub(super) authorization: Option<HeaderValue>,
+    /// How long a connection, or a question beside the load, may take.
+    pub(super) patience: Duration,
 }
 
 impl Target {
@@ -41,7 +44,7 @@ impl Target {
         url: Url,
         host: Option<&str>,
         key: Option<&str>,
-        is_own: bool,
+        (is_own, patience): (bool, Duration),
     ) -> Result<Self, Failure> {
         let shown = url.clone();
         let failed = |why: String| Failure::Failed(format!("{shown}: {why}"));
@@ -76,7 +79,7 @@ impl Target {
                 )));
             }
         };
-        if !is_own && addresses.iter().any(|address| !address.ip().is_loopback()) {
+        if !is_own && addresses.iter().any(|address| !is_here(*address)) {
             return Err(failed(
                 "is not this machine; a load test can bring a service down: say \
                  --i-own-this-host if it is yours"
@@ -101,12 +104,18 @@ impl Target {
             address,
             host,
             authorization,
+            patience,
         })
     }
 
     /// Whether it is on this machine, so that it shares the processors with the load.
     pub(super) fn is_local(&self) -> bool {
-        self.address.ip().is_loopback()
+        is_here(self.address)
+    }
+
+    /// As people read it: without the slash behind the host.
+    fn shown(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
     }
 
     /// A question beside the load.
@@ -131,17 +140,17 @@ impl Target {
     /// # Errors
     /// Where nothing listens.
     pub(super) async fn line(&self) -> Result<Line, Failure> {
-        let opened = timeout(PATIENCE, Line::open(self.address)).await;
+        let opened = timeout(self.patience, Line::open(self.address)).await;
         let nobody = |why: String| {
             Failure::Unavailable(format!(
                 "{} does not answer: {why}; start it with `urlshort serve`, or name another address",
-                self.url
+                self.shown()
             ))
         };
         match opened {
             Ok(Ok(line)) => Ok(line),
             Ok(Err(error)) => Err(nobody(error.to_string())),
-            Err(_) => Err(nobody(format!("within {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(nobody(format!("no connection within {:?}", self.patience))),
         }
     }
 
@@ -155,11 +164,65 @@ impl Target {
         path: &str,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let question = self.question(Method::GET, path)?;
-        let unanswered = |why: &str| Failure::Unavailable(format!("{}{path}: {why}", self.url));
-        match timeout(PATIENCE, line.ask(question)).await {
-            Ok(Ok((head, body))) => Ok((head.status, body)),
+        let (head, body) = self.ask(line, question, path).await?;
+        Ok((head.status, body))
+    }
+
+    /// Asks `question`, which is about `what`, on `line`.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub(super) async fn ask(
+        &self,
+        line: &mut Line,
+        question: Question,
+        what: &str,
+    ) -> Result<(Parts, Bytes), Failure> {
+        let what = what.trim_start_matches('/');
+        let unanswered = |why: &str| {
+            Failure::Unavailable(format!(
+                "{}/{what}: {why}; look at its log, or ask `urlshort diagnose --url {}`",
+                self.shown(),
+                self.shown()
+            ))
+        };
+        match timeout(self.patience, line.ask(question)).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(unanswered(&error.to_string())),
-            Err(_) => Err(unanswered("no answer in time")),
+            Err(_) => Err(unanswered(&format!("no answer within {:?}", self.patience))),
+        }
+    }
+}
+
+/// Whether an address is this machine's own: the loopback, also in the dress of IPv6, and the
+/// address that stands for all of a machine's.
+fn is_here(address: SocketAddr) -> bool {
+    let address = address.ip().to_canonical();
+    address.is_loopback() || address.is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_all_its_names() {
+        for here in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+            "0.0.0.0:1",
+        ] {
+            assert!(is_here(here.parse().unwrap()), "{here}");
+        }
+        for away in [
+            "10.0.0.1:1",
+            "[fe80::1]:1",
+            "[::ffff:10.0.0.1]:1",
+            "128.0.0.1:1",
+        ] {
+            assert!(!is_here(away.parse().unwrap()), "{away}");
         }
     }
 }

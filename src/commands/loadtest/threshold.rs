@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::hdr;
+use super::hdr::Hdr;
 use super::options::Operation;
 use super::options::span;
 use super::results::Results;
@@ -170,11 +172,12 @@ impl Quantity {
             .then(|| Self::Quantile(percent / 100.0))
     }
 
-    fn of(self, hdr: &super::hdr::Hdr) -> f64 {
+    /// Its value; nothing where too few samples support it.
+    fn of(self, hdr: &Hdr) -> Option<f64> {
         match self {
-            Self::Quantile(quantile) => hdr.at(quantile),
-            Self::Mean => hdr.mean(),
-            Self::Max => hdr.max(),
+            Self::Quantile(quantile) => hdr.supported(quantile),
+            Self::Mean => Some(hdr.mean()),
+            Self::Max => Some(hdr.max()),
         }
     }
 }
@@ -191,9 +194,46 @@ impl Threshold {
         });
         Outcome {
             threshold: self.text.clone(),
-            value: value.map_or("not measured".to_owned(), |value| self.shown(value)),
+            value: value.map_or_else(|| self.unmeasured(results), |value| self.shown(value)),
             holds,
         }
+    }
+
+    /// Requests without which it cannot be judged.
+    pub(super) fn requests_needed(&self) -> f64 {
+        match self.metric {
+            Metric::Latency(Quantity::Quantile(quantile))
+            | Metric::ServiceTime(Quantity::Quantile(quantile)) => hdr::samples_for(quantile),
+            Metric::Latency(Quantity::Mean | Quantity::Max)
+            | Metric::ServiceTime(Quantity::Mean | Quantity::Max)
+            | Metric::ErrorRate
+            | Metric::Errors
+            | Metric::Rate
+            | Metric::Dropped
+            | Metric::Late
+            | Metric::ClicksMissing => 1.0,
+        }
+    }
+
+    /// Why there is no value.
+    fn unmeasured(&self, results: &Results) -> String {
+        let operation = self.operation.map(Operation::name);
+        let of = results.operations.iter();
+        let of = of.filter(|of| operation.is_none_or(|name| of.operation.name() == name));
+        let finished: u64 = of.map(|of| of.finished).sum();
+        if finished == 0 {
+            return match operation {
+                Some(name) => format!("not measured: no {name} was answered"),
+                None => "not measured: nothing was answered".to_owned(),
+            };
+        }
+        if self.metric == Metric::ClicksMissing {
+            return "not measured: the clicks were not compared".to_owned();
+        }
+        format!(
+            "not measured: {finished} requests are too few, it takes {:.0}",
+            self.requests_needed()
+        )
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of requests")]
@@ -206,7 +246,7 @@ impl Threshold {
             let of = results.operations.iter();
             let of = of.clone().find(|of| of.operation == operation)?;
             return match self.metric {
-                Metric::Latency(quantity) => Some(quantity.of(&of.latency)),
+                Metric::Latency(quantity) => quantity.of(&of.latency),
                 Metric::ErrorRate => Some(of.errors as f64 / of.finished as f64),
                 Metric::Errors => Some(of.errors as f64),
                 Metric::ServiceTime(_)
@@ -217,8 +257,8 @@ impl Threshold {
             };
         }
         match self.metric {
-            Metric::Latency(quantity) => Some(quantity.of(&totals.latency)),
-            Metric::ServiceTime(quantity) => Some(quantity.of(&totals.service_time)),
+            Metric::Latency(quantity) => quantity.of(&totals.latency),
+            Metric::ServiceTime(quantity) => quantity.of(&totals.service_time),
             Metric::ErrorRate => Some(totals.error_rate),
             Metric::Errors => Some(totals.errors as f64),
             Metric::Rate => Some(totals.rate),
@@ -271,6 +311,21 @@ mod tests {
         check("create.p99<100ms", false); // it did not occur
         check("clicks_missing<=0", true);
         check("dropped<1", true);
+    }
+
+    #[test]
+    fn a_percentile_that_the_table_does_not_show_is_not_judged() {
+        let demand: Threshold = "p99.9<1s".parse().unwrap();
+        let outcome = demand.judge(&sample::results());
+        assert!(!outcome.holds);
+        assert_eq!(
+            outcome.value,
+            "not measured: 1000 requests are too few, it takes 10000"
+        );
+        assert!((demand.requests_needed() - 10_000.0).abs() < 1e-3);
+        let demand: Threshold = "create.max<1s".parse().unwrap();
+        let outcome = demand.judge(&sample::results());
+        assert_eq!(outcome.value, "not measured: no create was answered");
     }
 
     #[test]

@@ -2,15 +2,19 @@
 //!
 //! # Why
 //!
-//! The producer and the order of the clicks follow from the numbers that were asked for, so each
-//! click has the identity it had in an earlier run: what is counted already is a duplicate to the
-//! rollup, and a run that was interrupted is simply run again.
+//! The producer and the order of the clicks follow from the seed number, so each click has the
+//! identity it had in an earlier run: what is counted already is a duplicate to the rollup, and a
+//! run that was interrupted is simply run again. Which links are clicked is settled by the first
+//! run of a seed and kept in the cluster's data: another `--count` would else be another history.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use serde::Deserialize;
+use serde::Serialize;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app;
@@ -41,6 +45,7 @@ use crate::pipeline::outlet::Outlet;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::store::Store;
+use crate::store::rows::DataRow;
 
 /// The days that the history covers.
 const DAYS: u64 = 30;
@@ -54,7 +59,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Streams of the dice that links do not use.
 const STREAM: u64 = 1 << 32;
 
-/// Sends the history of `wanted.clicks` clicks; answers how many were handed over.
+/// What became of the clicks that were asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clicked {
+    /// Handed over for the first time.
+    pub(super) new: u64,
+    /// Handed over by an earlier run too, and counted once.
+    pub(super) there: u64,
+}
+
+impl Clicked {
+    /// All of them.
+    pub(super) const fn total(self) -> u64 {
+        self.new + self.there
+    }
+}
+
+/// Sends the history of `wanted.clicks` clicks, or as much of it as comes before `stop`.
 ///
 /// # Errors
 /// Where the spool loses a click, or the shards or the bus do not take them.
@@ -63,14 +84,20 @@ pub(super) async fn send(
     wanted: &SeedArgs,
     store: &Arc<Store>,
     policy: &TargetPolicy,
-) -> Result<u64, Failure> {
+    stop: &CancellationToken,
+) -> Result<Clicked, Failure> {
+    if wanted.clicks == 0 || stop.is_cancelled() {
+        return Ok(Clicked::default());
+    }
     let bar = report::progress(wanted.clicks, "clicks", wanted.quiet || wanted.json);
-    let history = History::new(wanted, store.clock().now(), policy);
-    if history.codes.is_empty() || wanted.clicks == 0 {
-        return Ok(0);
+    let mut told = Told::of(store, wanted);
+    told.keep(store, wanted.seed).await?;
+    let history = History::new((wanted.seed, told.links), store.clock().now(), policy);
+    if history.codes.is_empty() {
+        return Ok(Clicked::default());
     }
     let spool = Spool::of(
-        producer(store, wanted),
+        producer(store, (wanted.seed, told.links)),
         SpoolOptions {
             folder: config.data_dir.clone(),
             drain: config.events.drain,
@@ -94,7 +121,8 @@ pub(super) async fn send(
         })?;
     }
     let outlet = Outlet::new(store, &spool, kafka.as_ref(), &Arc::default(), &heart);
-    let sent = fill(&history, wanted.clicks, (&queue, &spool, &outlet), &bar).await;
+    let lines = (&*queue, &spool, &outlet);
+    let sent = fill(&history, wanted.clicks, lines, (&bar, stop)).await;
     queue.close();
     spool.stop();
     let joined = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -105,9 +133,15 @@ pub(super) async fn send(
     if !matches!(joined, Ok(Ok(()))) {
         return Err(Failure::Bug("the spool's writer ended badly".to_owned()));
     }
-    sent?;
+    let sent = sent?;
     if done && closed.unwrap_or(0) == 0 {
-        return Ok(wanted.clicks);
+        let there = told.clicks.min(sent);
+        told.clicks = told.clicks.max(sent);
+        told.keep(store, wanted.seed).await?;
+        return Ok(Clicked {
+            new: sent - there,
+            there,
+        });
     }
     Err(Failure::Unavailable(format!(
         "some clicks could not be handed over and wait in {}; whoever starts here next takes them \
@@ -116,24 +150,67 @@ pub(super) async fn send(
     )))
 }
 
+/// What earlier runs told of a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    /// Its history is of so many links.
+    links: u64,
+    /// So many clicks of it were handed over.
+    clicks: u64,
+}
+
+impl Told {
+    /// Of `wanted.seed`; the first run decides over the links.
+    fn of(store: &Store, wanted: &SeedArgs) -> Self {
+        let row = store.datum(&Self::key(wanted.seed));
+        let told = row.and_then(|row| serde_json::from_str(&row.value).ok());
+        told.unwrap_or(Self {
+            links: wanted.count,
+            clicks: 0,
+        })
+    }
+
+    fn key(seed: u64) -> String {
+        format!("seed/{seed}")
+    }
+
+    async fn keep(self, store: &Store, seed: u64) -> Result<(), Failure> {
+        let key = Self::key(seed);
+        let known = store.datum(&key);
+        let value = serde_json::to_string(&self)
+            .map_err(|error| Failure::Bug(format!("{key}: {error}")))?;
+        if known.as_ref().is_some_and(|row| row.value == value) {
+            return Ok(());
+        }
+        let row = DataRow {
+            key,
+            version: known.map_or(1, |row| row.version + 1),
+            value,
+        };
+        let kept = store.put_data(&row).await;
+        kept.map_err(|error| Failure::Unavailable(format!("no shard remembers the seed: {error}")))
+    }
+}
+
 /// The same producer for the same numbers, in this cluster.
-fn producer(store: &Store, wanted: &SeedArgs) -> Uuid {
+fn producer(store: &Store, (seed, links): (u64, u64)) -> Uuid {
     let cluster = store.cluster().map(|cluster| cluster.cluster_id.clone());
     let cluster = cluster.unwrap_or_default();
     let half = |part: u8| {
-        let text = format!("seed/{cluster}/{}/{}/{part}", wanted.seed, wanted.count);
+        let text = format!("seed/{cluster}/{seed}/{links}/{part}");
         u128::from(hash(text.as_bytes()))
     };
     // Version 8: made by a rule of one's own.
     uuid::Builder::from_custom_bytes(((half(0) << 64) | half(1)).to_be_bytes()).into_uuid()
 }
 
+/// Fills the spool click by click and empties it now and then; answers how many it took.
 async fn fill(
     history: &History,
     n_clicks: u64,
     (queue, spool, outlet): (&Queue, &Arc<Spool>, &Outlet),
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
+    (bar, stop): (&ProgressBar, &CancellationToken),
+) -> Result<u64, Failure> {
     for index in 0..n_clicks {
         let (code, visit) = history.click(index);
         let slot = Slot::of(code.as_str());
@@ -146,13 +223,16 @@ async fn fill(
                 return Err(lost());
             }
             bar.set_position(n);
+            if stop.is_cancelled() {
+                return Ok(n);
+            }
         }
         if n % DELIVERY == 0 && !outlet.drain(Instant::now() + PATIENCE).await {
             let why = "the clicks are not taken; `urlshort diagnose` says why";
             return Err(Failure::Unavailable(why.to_owned()));
         }
     }
-    Ok(())
+    Ok(n_clicks)
 }
 
 /// What is clicked, and when.
@@ -164,18 +244,18 @@ struct History {
 }
 
 impl History {
-    fn new(wanted: &SeedArgs, now: Timestamp, policy: &TargetPolicy) -> Self {
+    fn new((seed, links): (u64, u64), now: Timestamp, policy: &TargetPolicy) -> Self {
         let followable = |index: &u64| {
-            made_up::fields(wanted.seed, *index, now, policy).is_ok_and(|fields| {
+            made_up::fields(seed, *index, now, policy).is_ok_and(|fields| {
                 fields.state() == LinkState::Active && fields.valid_from.is_none()
             })
         };
-        let codes = (0..wanted.count.min(CLICKED))
+        let codes = (0..links.min(CLICKED))
             .filter(followable)
-            .filter_map(|index| made_up::code(wanted.seed, index, 0))
+            .filter_map(|index| made_up::code(seed, index, 0))
             .collect();
         Self {
-            seed: wanted.seed,
+            seed,
             codes,
             from: now.minus(Duration::from_hours(24 * DAYS)),
             now,
