@@ -5,11 +5,16 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use crate::children::free_port;
+use crate::children::here;
 use crate::documents::documents;
 use crate::documents::lines;
 use crate::files;
+use crate::http::Client;
 use crate::native::Native;
+use crate::process::until;
 
 /// Where a line cannot run here, with the reason.
 const NOT_HERE: [(&str, &str); 6] = [
@@ -29,12 +34,7 @@ fn every_remedy_for_a_shard_redis_or_our_program_runs_as_it_stands() {
     let Some(native) = Native::prepare() else {
         return;
     };
-    let mut app = native.launch(
-        "app",
-        "app-0",
-        crate::children::free_port(),
-        crate::children::free_port(),
-    );
+    let mut app = native.launch("app", "app-0", free_port(), free_port());
     app.healthy();
     let programs = native.path("programs");
     fs::create_dir_all(&programs).unwrap();
@@ -97,6 +97,27 @@ fn every_remedy_for_a_shard_redis_or_our_program_runs_as_it_stands() {
     let rules = fs::read_to_string(programs.join("pg_hba.conf")).unwrap();
     assert!(rules.contains("host replication all all"), "{rules}");
     eprintln!("{n_run} commands typed");
+}
+
+/// What the documents look for in its log is there: requests that failed, and no others.
+#[test]
+fn the_balancer_writes_down_what_failed() {
+    let Some(native) = Native::prepare() else {
+        return;
+    };
+    let (public, metrics, nobody) = (free_port(), free_port(), free_port());
+    let Some(balancer) = native.balancer(&[nobody], public, metrics) else {
+        return;
+    };
+    let answer = Client::new(here(public)).get("/some-code").unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    until(
+        "the failure is written down",
+        Duration::from_secs(10),
+        || balancer.log().contains("\"GET /some-code ").then_some(()),
+    );
+    let log = balancer.log();
+    assert!(!log.contains("/healthz"), "{log}");
 }
 
 fn play(folder: &Path, name: &str, line: &str) {
