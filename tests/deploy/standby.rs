@@ -34,10 +34,7 @@ fn a_standby_takes_over_and_nobody_is_told() {
     let primary = native.stores.databases[2].clone();
     let port = free_port();
     let mut standby = copied(&native, &primary, port);
-    let at_standby = primary.replace(
-        &format!(":{}/", native.stores.breakable.port()),
-        &format!(":{port}/"),
-    );
+    let at_standby = primary.replace(&format!(":{}/", port_of(&primary)), &format!(":{port}/"));
     until("the standby answers", Duration::from_secs(30), || {
         standby.still_runs();
         (ask(&at_standby, "SELECT pg_is_in_recovery()")? == "t").then_some(())
@@ -84,9 +81,13 @@ fn a_standby_takes_over_and_nobody_is_told() {
 
 /// Runs the script of the standby, with the variables that compose gives it.
 fn copied(native: &Native, primary: &str, port: u16) -> Running {
-    let (bin, own) = native.stores.breakable.folders();
+    let bin = files::list("/usr/lib/postgresql", "")
+        .into_iter()
+        .map(|version| format!("{version}/bin"))
+        .find(|bin| Path::new(bin).join("initdb").exists())
+        .expect("PostgreSQL's server programs are installed");
     // The image runs it as postgres, in a folder of its own.
-    let data = own.join("standby");
+    let data = native.path("standby");
     let (_, database) = primary.rsplit_once('/').unwrap();
     fs::write(native.path("password"), "unused").unwrap();
     let compose = files::yaml("deploy/compose.standby.yaml");
@@ -97,12 +98,11 @@ fn copied(native: &Native, primary: &str, port: u16) -> Running {
         "SLOT".to_owned(),
         service["environment"]["SLOT"].as_str().unwrap().to_owned(),
     );
-    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let path = format!("{bin}:/usr/bin:/bin");
     let password = native.path("password").display().to_string();
-    let port_of_it = native.stores.breakable.port().to_string();
     for (name, value) in [
         ("PRIMARY", "127.0.0.1"),
-        ("PRIMARY_PORT", &port_of_it),
+        ("PRIMARY_PORT", port_of(primary)),
         ("POSTGRES_DB", database),
         ("POSTGRES_PASSWORD_FILE", &password),
         ("PGDATA", &data.display().to_string()),
@@ -136,6 +136,12 @@ fn copied(native: &Native, primary: &str, port: u16) -> Running {
         &words,
         &environment,
     )
+}
+
+/// Of `postgres://user@host:port/database`.
+fn port_of(url: &str) -> &str {
+    let (server, _) = url.rsplit_once('/').unwrap();
+    server.rsplit_once(':').unwrap().1
 }
 
 /// The first value of an answer; `None` while there is none.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::TcpListener;
 use std::net::TcpStream;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -151,16 +150,6 @@ impl Postgres {
     /// Ends it at once, as a crash would.
     pub(crate) fn crash(&self) {
         self.run(&["pg_ctl", "-D", &self.data(), "-m", "immediate", "stop"]);
-    }
-
-    /// Where it listens on the loopback.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The folder of its programs, and one that only it uses.
-    pub(crate) fn folders(&self) -> (&Path, &Path) {
-        (&self.bin, &self.folder.0)
     }
 
     /// An empty database of it.
