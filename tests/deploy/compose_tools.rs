@@ -74,6 +74,56 @@ fn the_compose_of_today_takes_the_file() {
     assert_eq!(config(&["--env-file", &example]), config(&[]));
 }
 
+/// The files that are laid over it for a standby, and for servers that one has already.
+#[test]
+fn the_compose_of_today_takes_the_other_files() {
+    let Some(compose) = files::tool("compose-v5") else {
+        return;
+    };
+    let with = |other: &str| {
+        let mut command = Command::new(&compose);
+        command.args(["--profile", "*"]);
+        for file in ["deploy/compose.yaml", other] {
+            command.arg("-f").arg(files::path(file));
+        }
+        files::parse(&files::run(command.arg("config"))).unwrap()["services"].clone()
+    };
+    let services = with("deploy/compose.standby.yaml");
+    // It is as its primary is, but for where its data lie and how it begins.
+    let (primary, standby) = (&services["shard-0"], &services["standby-0"]);
+    for part in [
+        "image",
+        "user",
+        "command",
+        "healthcheck",
+        "networks",
+        "cap_drop",
+    ] {
+        assert_eq!(primary[part], standby[part], "{part}");
+    }
+    let ours = ["app", "analytics", "classify", "migrate", "seed"];
+    for name in ours {
+        let url = services[name]["environment"]["DB_SHARD_0_URL_FILE"].as_str();
+        assert_eq!(
+            url,
+            Some("/run/secrets/db/shard-0-or-standby.url"),
+            "{name}"
+        );
+    }
+    assert!(files::text("deploy/secrets/make.sh").contains("shard-$shard-or-standby.url"));
+
+    let services = with("deploy/compose.external.example.yaml");
+    for gone in ["shard-0", "redis", "redpanda", "topics", "redis-exporter"] {
+        assert!(services[gone].is_null(), "{gone}");
+    }
+    for name in ours {
+        let environment = &services[name]["environment"];
+        assert_eq!(environment["REDIS_HOST"], "cache0.internal", "{name}");
+        // A way out of the internal network.
+        assert!(services[name]["networks"].get("front").is_some(), "{name}");
+    }
+}
+
 /// Debian's docker-compose is older than some words of the file.
 #[test]
 fn docker_compose_takes_the_file() {
