@@ -1,9 +1,9 @@
 //! The composition root: reads the configuration and builds the seams.
 
+mod admin_key;
 mod labels;
 mod settings;
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,8 +16,6 @@ use crate::classify::Classifier;
 use crate::config::Config;
 use crate::config::ShardUrl;
 use crate::domain::agent::AgentTable;
-use crate::domain::key::ApiKey;
-use crate::domain::key::Scope;
 use crate::domain::target::TargetPolicy;
 use crate::domain::target::without_port;
 use crate::events::kafka::Kafka;
@@ -41,6 +39,7 @@ use crate::telemetry;
 use crate::telemetry::Metrics;
 use crate::telemetry::Stripes;
 
+pub use admin_key::first_admin_key;
 pub use labels::classifier;
 pub use labels::labeller;
 pub use labels::link_bus;
@@ -237,76 +236,6 @@ pub fn service(
         agents: Arc::default(),
         workers,
     })
-}
-
-/// Makes the first admin key, unless the cluster ever had one or one is given from outside; answers
-/// where it lies.
-///
-/// The file is written before the key is inserted: a key that nobody can read would be worse than
-/// a file that nobody needs. Of several processes that do so at once, the first key stays.
-///
-/// # Errors
-/// Where the file or the key cannot be written.
-pub async fn first_admin_key(
-    config: &Config,
-    store: &Arc<Store>,
-) -> Result<Option<PathBuf>, String> {
-    let keys = Keys::new(Arc::clone(store), None);
-    if config.auth.admin_key.is_some() || keys.has_admin() {
-        return Ok(None);
-    }
-    let path = config.data_dir.join("admin-key");
-    let now = store.clock().now();
-    let (mut key, mut text) = ApiKey::generate(
-        &mut rand::rng(),
-        "admin".to_owned(),
-        Scope::ALL.to_vec(),
-        now,
-        None,
-    );
-    if let Ok(known) = std::fs::read_to_string(&path)
-        && let Some((id, secret)) = crate::domain::key::split(known.trim())
-    {
-        // A start that ended between file and insert: its key is taken up again.
-        key.id = id.to_owned();
-        key.digest = crate::domain::key::digest(secret);
-        text = known.trim().to_owned();
-    }
-    write_private(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
-    keys.insert(&key).await.map_err(|error| error.to_string())?;
-    store.refresh_data().await;
-    let first = keys
-        .list()
-        .into_iter()
-        .rfind(|other| other.scopes.contains(&Scope::KeysAdmin) && !other.revoked);
-    if first.is_some_and(|first| first.id != key.id) {
-        keys.revoke(&key.id)
-            .await
-            .map_err(|error| error.to_string())?;
-        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        return Ok(None);
-    }
-    Ok(Some(path))
-}
-
-/// Writes a file that only its owner may read, under its name at once and whole.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(draft, path)
 }
 
 /// Shard files in the data folder that hold links and that the configuration does not name: links

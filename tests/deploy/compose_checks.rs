@@ -1,4 +1,4 @@
-//! The compose files by their own tools, and every command, variable and port against the program.
+//! The compose file, sentence by sentence: every command, variable and port against the program.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::process::Folder;
 /// Subcommands that this build may lack, and their section of the configuration.
 const LATER: [(&str, &str); 2] = [("classify", "URLSHORT__CLASSIFY__"), ("loadtest", "-")];
 
-const DUE: [&str; 23] = [
+pub(crate) const DUE: [&str; 23] = [
     "balancer",
     "app",
     "analytics",
@@ -47,52 +47,6 @@ fn is_later(command: &str) -> bool {
 /// Runs once and ends.
 fn is_once(service: &Value) -> bool {
     service["restart"] == "no"
-}
-
-#[test]
-fn the_schema_of_compose_takes_both_files() {
-    let Some(check) = files::tool("check-jsonschema") else {
-        return;
-    };
-    let mut command = Command::new(check);
-    files::run(
-        command
-            .args(["--builtin-schema", "vendor.compose-spec"])
-            .arg(files::path("deploy/compose.yaml"))
-            .arg(files::path("deploy/compose.override.example.yaml")),
-    );
-}
-
-/// Debian's docker-compose is older than two words of the file.
-#[test]
-fn docker_compose_takes_the_file() {
-    let Some(compose) = files::tool("docker-compose") else {
-        return;
-    };
-    let text: String = files::text("deploy/compose.yaml")
-        .lines()
-        .filter(|line| !line.starts_with("name:") && !line.trim().starts_with("start_interval:"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let folder = Folder::new();
-    let file = folder.0.join("compose.yaml");
-    fs::write(&file, text).unwrap();
-    let mut command = Command::new(&compose);
-    let printed = files::run(command.arg("-f").arg(&file).arg("config"));
-    let seen = files::parse(&printed).unwrap();
-    assert_eq!(files::texts(&seen["services"]["app"]["command"]), ["serve"]);
-    // With the example of an override laid over it.
-    let example = files::path("deploy/compose.override.example.yaml");
-    let mut command = Command::new(&compose);
-    command.arg("-f").arg(&file).arg("-f").arg(example);
-    let printed = files::run(command.arg("config"));
-    let app = &files::parse(&printed).unwrap()["services"]["app"];
-    assert_eq!(files::texts(&app["command"]), ["serve"]);
-    assert_eq!(app["deploy"]["replicas"], 4);
-    assert_eq!(
-        app["environment"]["URLSHORT__CACHE__NEAR_BYTES"],
-        "536870912"
-    );
 }
 
 #[test]
@@ -274,7 +228,6 @@ fn every_container_is_hardened_bounded_and_watched() {
             ["no-new-privileges:true"],
             "{name}"
         );
-        assert!(service["pids_limit"].is_u64(), "{name}: pids");
         assert!(
             service["logging"]["options"]["max-size"].is_string(),
             "{name}: logs grow"
@@ -292,9 +245,24 @@ fn every_container_is_hardened_bounded_and_watched() {
             !writes_as_root || ["secrets", "redpanda", "topics"].contains(&name.as_str()),
             "{name}"
         );
+        let limits = &service["deploy"]["resources"]["limits"];
         for limit in ["memory", "cpus"] {
-            let bound = &service["deploy"]["resources"]["limits"][limit];
-            assert!(bound.is_string(), "{name}: no limit of {limit}");
+            assert!(limits[limit].is_string(), "{name}: no limit of {limit}");
+        }
+        // Compose refuses a `pids_limit` beside other limits.
+        assert!(limits["pids"].is_u64(), "{name}: pids");
+        assert!(service["pids_limit"].is_null(), "{name}: pids_limit");
+        let mode = service["network_mode"].as_str();
+        match name.as_str() {
+            "secrets" => assert_eq!(mode, Some("none")),
+            "node-exporter" => {
+                assert_eq!(mode, Some("host"));
+                let words = files::texts(&service["command"]).join(" ");
+                let gateway = &compose.variables["WATCH_GATEWAY"];
+                let own = format!("--web.listen-address={gateway}:9100");
+                assert!(words.contains(&own), "open to the network: {words}");
+            }
+            _ => assert_eq!(mode, None, "{name}"),
         }
         if !is_once(service) {
             assert_eq!(service["restart"], "unless-stopped", "{name}");
@@ -349,7 +317,7 @@ fn a_stop_has_the_time_that_it_takes() {
     let grace: u64 = grace.trim_end_matches('s').parse().unwrap();
     assert!(grace > worst, "{grace} s for what may take {worst} s");
     let script = files::text("deploy/rolling-deploy");
-    assert!(script.contains(&format!("docker stop --time {grace} ")));
+    assert!(script.contains(&format!("docker stop -t {grace} ")));
 }
 
 #[test]
@@ -357,10 +325,12 @@ fn secrets_are_files_and_stand_in_no_variable() {
     let compose = Compose::read();
     for (name, service) in compose.services() {
         for (variable, value) in compose.environment(name) {
-            let secret = ["PASSWORD", "PASS", "SECRET", "ADMIN_KEY"];
+            let secret = ["PASSWORD", "PASS", "SECRET", "ADMIN_KEY", "TOKEN"];
             let is_secret = secret.iter().any(|word| variable.contains(word));
+            // It makes the files.
+            let makes = name == "secrets" && variable == "TUNNEL_TOKEN";
             assert!(
-                !is_secret || value.starts_with("/run/secrets/"),
+                !is_secret || makes || value.starts_with("/run/secrets/"),
                 "{name}: {variable}"
             );
             assert!(
@@ -370,11 +340,15 @@ fn secrets_are_files_and_stand_in_no_variable() {
         }
         // Who needs none sees none.
         let mounts = files::texts(&service["volumes"]).join(" ");
-        let uses = compose
-            .environment(name)
-            .values()
-            .any(|value| value.contains("/run/secrets/db"));
-        let makes = name == "secrets";
-        assert_eq!(mounts.contains("secrets-db"), uses || makes, "{name}");
+        for volume in ["db", "grafana", "tunnel"] {
+            let inside = format!("/run/secrets/{volume}/");
+            let uses = compose
+                .environment(name)
+                .values()
+                .any(|value| value.starts_with(&inside));
+            let makes = name == "secrets";
+            let mounted = mounts.contains(&format!("secrets-{volume}:"));
+            assert_eq!(mounted, uses || makes, "{name}: {volume}");
+        }
     }
 }

@@ -87,6 +87,16 @@ fn the_twelve_are_there_and_can_be_narrowed_down() {
     }
 }
 
+/// Names a runbook, or asks for something.
+fn says_what_to_do(text: &str) -> bool {
+    const REQUESTS: [&str; 21] = [
+        "see", "look", "raise", "lower", "run", "add", "give", "mend", "report", "compare", "copy",
+        "mount", "restart", "deploy", "use", "move", "stop", "end", "require", "warm", "spread",
+    ];
+    let mut words = text.split(|letter: char| !letter.is_ascii_alphabetic());
+    text.contains("runbook") || words.any(|word| REQUESTS.contains(&word.to_lowercase().as_str()))
+}
+
 #[test]
 fn every_panel_says_what_to_do_and_in_which_unit() {
     for (name, board) in boards() {
@@ -109,6 +119,10 @@ fn every_panel_says_what_to_do_and_in_which_unit() {
             assert!(in_row, "{name}: {title} stands in no row");
             let text = panel["description"].as_str().unwrap();
             assert!(text.len() > 36, "{name}: {title}: {text}");
+            assert!(
+                says_what_to_do(text),
+                "{name}: {title}: it says what, and not what to do: {text}"
+            );
             assert!(
                 panel["fieldConfig"]["defaults"]["unit"].is_string(),
                 "{name}: {title}"

@@ -11,14 +11,14 @@ const COMPOSE: [&str; 14] = [
     "up", "start",
 ];
 
-fn documents() -> Vec<String> {
+pub(crate) fn documents() -> Vec<String> {
     let mut all = files::list("deploy/runbooks", ".md");
     all.push("deploy/README.md".to_owned());
     all
 }
 
 /// The lines to be typed: those of the blocks marked `sh`, continued ones joined.
-fn lines(document: &str) -> Vec<String> {
+pub(crate) fn lines(document: &str) -> Vec<String> {
     let text = files::text(document);
     let mut lines = Vec::new();
     for block in text.split("```sh\n").skip(1) {
@@ -83,7 +83,7 @@ fn check_command(document: &str, line: &str, words: &[&str]) {
     let help = files::help(&path).unwrap_or_else(|| panic!("{document}: {line}: no {path:?}"));
     for flag in rest
         .iter()
-        .take_while(|word| !["|", "&&", ">", ";"].contains(word))
+        .take_while(|word| !["|", "&&", ">", ";", "#"].contains(word))
     {
         if flag.starts_with("--") {
             let name = flag.split('=').next().unwrap();
@@ -98,7 +98,12 @@ fn check_command(document: &str, line: &str, words: &[&str]) {
 #[test]
 fn every_service_that_is_named_exists() {
     let compose = Compose::read();
-    let services: BTreeSet<&str> = compose.services().keys().map(String::as_str).collect();
+    let standby = files::yaml("deploy/compose.standby.yaml");
+    let names = compose.services().keys();
+    let services: BTreeSet<&str> = names
+        .chain(standby["services"].as_object().unwrap().keys())
+        .map(String::as_str)
+        .collect();
     for document in documents() {
         for line in lines(&document) {
             let Some((_, rest)) = line.split_once("docker compose ") else {
@@ -115,6 +120,7 @@ fn every_service_that_is_named_exists() {
             assert!(COMPOSE.contains(&verb), "{document}: {line}: {verb}");
             let takes = [
                 "--tail",
+                "--index",
                 "--since",
                 "--scale",
                 "--name",
@@ -128,7 +134,7 @@ fn every_service_that_is_named_exists() {
             while let Some(word) = words.next() {
                 if takes.contains(&word) && word != "-T" {
                     words.next();
-                } else if ["|", "&&", ">", "<", ";"].contains(&word) {
+                } else if ["|", "&&", ">", "<", ";", "#"].contains(&word) {
                     break;
                 } else if !word.starts_with('-') {
                     named.push(word);

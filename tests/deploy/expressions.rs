@@ -166,3 +166,14 @@ fn comparisons_become_questions_for_both_sides() {
         assert_eq!(with_bool(text), expected);
     }
 }
+
+/// Prometheus 3 keeps `le="60"` as `le="60.0"`: such a label must be matched both ways.
+#[test]
+fn a_bucket_that_ends_at_a_whole_number_is_found_by_every_prometheus() {
+    for expression in all() {
+        for rest in expression.text.split("le=\"").skip(1) {
+            let edge = rest.split('"').next().unwrap();
+            assert!(edge.contains('.'), "{}: le={edge}", expression.place);
+        }
+    }
+}

@@ -14,19 +14,23 @@
 mod children;
 mod compose;
 mod compose_checks;
+mod compose_tools;
 mod dashboards;
 mod documents;
 mod expressions;
 mod files;
 mod helm;
+mod helm_values;
 mod image;
 mod metrics;
 mod native;
 mod prometheus;
+mod remedies;
 mod restore;
 mod rolling;
 mod rules;
 mod scripts;
+mod standby;
 mod traffic;
 mod watched;
 

@@ -116,10 +116,11 @@ impl Native {
 
     /// Starts the load test of compose against the balancer: slower, since others work here too, and
     /// for longer than the test takes.
-    pub(crate) fn load(&self, balancer: SocketAddr, admin: u16) -> Role {
+    pub(crate) fn load(&self, balancer: SocketAddr, app: &Role, admin: u16) -> Role {
         let words = files::texts(&self.compose.service("loadtest")["command"]);
         let replaced = |word: String| match word.as_str() {
             "http://balancer:8000" => format!("http://{balancer}"),
+            "http://app:8001/metrics" => format!("http://{}/metrics", app.admin),
             "1500" => "50".to_owned(),
             "60s" => "600s".to_owned(),
             "0.0.0.0:8001" => here(admin).to_string(),
@@ -225,6 +226,11 @@ impl Role {
             self.running.still_runs();
             self.probe().then_some(())
         });
+    }
+
+    /// The variables of its process.
+    pub(crate) const fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
     }
 
     /// What compose runs as the health check.

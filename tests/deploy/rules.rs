@@ -125,6 +125,8 @@ fn the_objectives_and_causes_that_are_due_are_there() {
         "RedirectLatencyBurnFast",
         "ClickFreshnessBurnFast",
         "TargetDown",
+        "BalancerDown",
+        "AnalyticsGone",
         "ClicksDropped",
         "RollupLagGrowing",
         "PoolSaturated",

@@ -51,7 +51,7 @@ fn every_expression_has_an_answer_and_what_breaks_is_noticed() {
     stack.analyze();
     // It follows links, so there must be some.
     if let Some(port) = stack.load {
-        let load = stack.native.load(stack.balancer, port);
+        let load = stack.native.load(stack.balancer, &stack.apps[0], port);
         stack.others.push(load);
     }
     let key = fs::read_to_string(stack.native.path("data/admin-key")).unwrap();

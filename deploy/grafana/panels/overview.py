@@ -18,8 +18,8 @@ ROWS = [
              "percentunit", "1 - urlshort:redirects:slow_ratio_rate3d",
              steps=[0.99, 0.995], low_is_bad=True, decimals=3, w=6),
         stat("Clicks counted within 60 s, 3 days",
-             "Objective: 99 %. Below it, see on 'Clicks' where they wait: spool (the bus is away) "
-             "or lag (too few analytics processes, or a slow shard).",
+             "Objective: 99 %. Below it, see on 'Kafka and clicks' where they wait: spool (the bus "
+          "is away) or lag (too few analytics processes, or a slow shard).",
              "percentunit", "1 - urlshort:clicks:late_ratio_rate3d",
              steps=[0.99, 0.995], low_is_bad=True, decimals=3, w=6),
         stat("Alerts firing",
@@ -42,14 +42,15 @@ ROWS = [
     ("What happens right now?", [
         p("Redirects by status",
           "302 and its like are good, 404 are unknown codes. A wave of 404 is somebody guessing "
-          "(they get 429), 503 is a shard without a cached answer.",
+          "(they get 429), 503 is a shard without a cached answer: see 'Shards'.",
           "reqps", (rate("urlshort_redirects_total", "status"), "{{status}}"), stack=True),
         p("Where redirects are answered",
-          "'near' should be nearly all. If 'owner' grows, caches are cold or too small: see 'Cache'.",
+          "'near' should be nearly all. If 'owner' grows, caches are cold or too small: see "
+          "'Cache'.",
           "reqps", (rate("urlshort_redirects_total", "tier"), "{{tier}}"), stack=True),
         p("Clicks: taken, shipped, counted",
           "The three lines lie on each other. A gap between the first two is the bus, between the "
-          "last two the rollup. Dropped must be 0.",
+          "last two the rollup. Dropped must be 0. See 'Kafka and clicks'.",
           "cps",
           (rate("urlshort_clicks_spooled_total"), "into the spool"),
           (rate("urlshort_clicks_shipped_total"), "shipped"),
@@ -75,7 +76,8 @@ ROWS = [
              "which and why. See TargetDown's runbook.", "short",
              "count(up == 0) or vector(0)", steps=[1, 3]),
         bars("Versions running", "During a deploy two versions are normal. Afterwards one: a "
-             "process that was left behind still has the old image.", "short",
+             "process that was left behind still has the old image: deploy its service too.",
+             "short",
              (f"sum by (version, revision) (urlshort_build_info{{{OURS}}})",
               "{{version}} {{revision}}"), w=12, h=6),
         p("Requests in flight", "A level that climbs without more traffic means that something "

@@ -23,6 +23,38 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{/* The roles that run, separated by spaces: without Kafka there is nothing for analytics to do. */}}
+{{- define "urlshort.roles" -}}
+serve{{ if .Values.kafka.bootstrapServers }} analytics{{ end }}{{ if .Values.classify.enabled }} classify{{ end }}
+{{- end }}
+
+{{/* What a schema cannot say: values that contradict each other. */}}
+{{- define "urlshort.check" -}}
+{{- if not (or .Values.shards.existingSecret .Values.shards.urls) }}
+{{- fail "shards: give shards.existingSecret (keys shard-0.url …) or shards.urls" }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) }}
+{{- fail "ingress.host: name the host of short URLs" }}
+{{- end }}
+{{- if and .Values.ingress.enabled .Values.publicUrl }}
+{{- $public := (urlParse .Values.publicUrl).hostname }}
+{{- if ne $public .Values.ingress.host }}
+{{- fail (printf "publicUrl: its host %s is not ingress.host %s, and every other host gets a 421" $public .Values.ingress.host) }}
+{{- end }}
+{{- end }}
+{{- range $role := splitList " " (include "urlshort.roles" .) }}
+{{- $scale := (index $.Values $role).autoscaling }}
+{{- if and $scale.enabled (gt (int $scale.minReplicas) (int $scale.maxReplicas)) }}
+{{- fail (printf "%s.autoscaling: minReplicas %v is above maxReplicas %v" $role $scale.minReplicas $scale.maxReplicas) }}
+{{- end }}
+{{- end }}
+{{- $ship := index .Values.config "stop.ship_seconds" | default 10 }}
+{{- $worst := add .Values.serve.preStopSeconds .Values.serve.stopDelaySeconds $ship 45 }}
+{{- if le (int .Values.serve.terminationGracePeriodSeconds) (int $worst) }}
+{{- fail (printf "serve.terminationGracePeriodSeconds: %v is not more than the %d s that a stop may take: clicks would be cut off" .Values.serve.terminationGracePeriodSeconds $worst) }}
+{{- end }}
+{{- end }}
+
 {{/* The secret with the URLs of the shards. */}}
 {{- define "urlshort.shardSecret" -}}
 {{ .Values.shards.existingSecret | default (printf "%s-shards" (include "urlshort.fullname" .)) }}
@@ -54,7 +86,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- range $key, $value := .Values.config }}
 - name: URLSHORT__{{ $key | replace "." "__" | upper }}
-  value: {{ (kindIs "float64" $value | ternary (int64 $value) $value) | toString | quote }}
+  {{- /* A large whole number of a file is a float: 2.68435456e+08. */}}
+  {{- $whole := and (kindIs "float64" $value) (eq (floor $value) $value) }}
+  value: {{ ($whole | ternary (int64 $value) $value) | toString | quote }}
 {{- end }}
 {{- end }}
 
@@ -74,10 +108,11 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* Alive is the process alone; ready is also what `/readyz` says; a start may take a minute. */}}
+{{/* Alive is the process alone; ready is also what `/readyz` says. A start waits for a shard as long as
+it takes: to kill it meanwhile would only make it come later. */}}
 {{- define "urlshort.probes" -}}
 startupProbe:
-  httpGet: { path: /readyz, port: admin }
+  httpGet: { path: /livez, port: admin }
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
@@ -88,7 +123,7 @@ readinessProbe:
   httpGet: { path: /readyz, port: admin }
   periodSeconds: 2
   timeoutSeconds: 2
-  failureThreshold: 1
+  failureThreshold: 2
 {{- end }}
 
 {{/* The mounts and volumes of every role but the spool's. */}}
@@ -127,5 +162,13 @@ affinity: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Of a pod. When the addresses of the shards change here, pods are replaced. */}}
+{{- define "urlshort.annotations" -}}
+urlshort/shards: {{ .root.Values.shards | toJson | sha256sum | trunc 16 | quote }}
+{{- with .values.podAnnotations }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
