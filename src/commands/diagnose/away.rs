@@ -89,8 +89,7 @@ async fn of_server(shard: &ShardUrl, error: Option<&StoreError>, setting: &str) 
         );
     };
     let told = error.map(|error| cause(error));
-    let away = reach::reach(&host, port).await;
-    let away = away.explain(&host, port, told.as_deref(), setting);
+    let away = reach::explain_all(&shard.addresses(), told.as_deref(), setting).await;
     let ready = format!("pg_isready -h {} -p {port}", shell::quoted(&host));
     Remedy::new(away.cause, away.next, away.command.unwrap_or(ready))
 }

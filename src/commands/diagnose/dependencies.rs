@@ -152,29 +152,17 @@ pub(super) async fn kafka(loaded: &Loaded) -> Finding {
     }))
 }
 
-/// No broker answers: why the first of them that is away is so.
+/// No broker answers: why each of them does not.
 async fn no_bus(loaded: &Loaded, told: Option<String>, list: String) -> Finding {
     let setting = loaded.named("events.kafka_brokers");
-    let what = "does not answer; until it does, clicks wait in the spools";
     let brokers = loaded.config.events.kafka_brokers.iter();
-    let reached = brokers.filter_map(|broker| {
+    let addresses = brokers.filter_map(|broker| {
         let (host, port) = broker.rsplit_once(':')?;
-        Some((host, port.parse::<u16>().ok()?))
+        Some((host.to_owned(), port.parse::<u16>().ok()?))
     });
-    let reached =
-        reached.map(|(host, port)| async move { (host, port, reach::reach(host, port).await) });
-    let reached = futures_util::future::join_all(reached).await;
-    let of_all = |away: Vec<reach::Away>| {
-        let causes: Vec<String> = away.iter().map(|away| away.cause.clone()).collect();
-        let first = away.into_iter().next();
-        let (next, command) = first.map_or_else(
-            || (format!("correct {setting}"), None),
-            |away| (away.next, away.command),
-        );
-        Remedy::new(causes.join("; "), next, command.unwrap_or(list))
-    };
-    let away = reached
-        .into_iter()
-        .map(|(host, port, reach)| reach.explain(host, port, told.as_deref(), &setting));
-    Finding::warn("kafka", what, of_all(away.collect()))
+    let addresses: Vec<(String, u16)> = addresses.collect();
+    let away = reach::explain_all(&addresses, told.as_deref(), &setting).await;
+    let remedy = Remedy::new(away.cause, away.next, away.command.unwrap_or(list));
+    let what = "does not answer; until it does, clicks wait in the spools";
+    Finding::warn("kafka", what, remedy)
 }

@@ -54,6 +54,30 @@ pub(super) async fn reach(host: &str, port: u16) -> Reach {
     }
 }
 
+/// Why none of `addresses` answers, whose client said `told`, if it said anything; `setting` is what
+/// names them.
+pub(super) async fn explain_all(
+    addresses: &[(String, u16)],
+    told: Option<&str>,
+    setting: &str,
+) -> Away {
+    let asked = addresses.iter().map(|(host, port)| async move {
+        let reached = reach(host, *port).await;
+        reached.explain(host, *port, told, setting)
+    });
+    let away = futures_util::future::join_all(asked).await;
+    let causes: Vec<String> = away.iter().map(|away| away.cause.clone()).collect();
+    let first = away.into_iter().next().unwrap_or_else(|| Away {
+        cause: String::new(),
+        next: format!("correct {setting}"),
+        command: None,
+    });
+    Away {
+        cause: causes.join("; "),
+        ..first
+    }
+}
+
 impl Reach {
     /// What that means for the server at `host`, whose client said `told`, if it said anything.
     /// `setting` is what names the server.
