@@ -7,6 +7,7 @@ mod compare;
 mod deadline;
 mod environment;
 mod figures;
+mod files;
 mod find_max;
 mod gate;
 mod hdr;
@@ -30,7 +31,6 @@ mod target;
 mod threshold;
 mod worker;
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +44,9 @@ use self::args::ReportArgs;
 use self::args::RunArgs;
 use self::clicks::Clicks;
 use self::clicks::Span;
+use self::files::is_stdout;
+use self::files::save;
+use self::files::writable;
 use self::find_max::Search;
 use self::live::Live;
 use self::options::Operation;
@@ -366,41 +369,4 @@ fn at_metrics(service: &Url) -> Url {
     let mut url = service.clone();
     url.set_path("/metrics");
     url
-}
-
-fn is_stdout(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-/// Refuses a file before the run that it could not be written after.
-fn writable(path: &Path) -> Result<(), Failure> {
-    if is_stdout(path) {
-        return Ok(());
-    }
-    let is_new = !path.exists();
-    let opened = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path);
-    opened.map_err(|error| unwritable(path, &error))?;
-    if is_new {
-        // A run that is given up leaves no empty file behind.
-        std::fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
-    }
-    Ok(())
-}
-
-fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    if is_stdout(path) {
-        report::line(text);
-        return Ok(());
-    }
-    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Failed(format!(
-        "{} cannot be written: {error}; name another file",
-        path.display()
-    ))
 }

@@ -15,5 +15,6 @@ pub mod report;
 pub mod seed;
 pub mod serve;
 pub mod warmup;
+mod worker;
 
 pub use crate::commands::failure::Failure;

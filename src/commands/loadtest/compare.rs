@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::THRESHOLDS_FAILED;
 use super::args::CompareArgs;
+use super::files::save;
 use super::noise;
 use super::noise::Band;
 use super::noise::Drawn;
 use super::noise::Figure;
 use super::page;
 use super::results::Results;
-use super::save;
 use super::table;
 use crate::commands::Failure;
 use crate::commands::report;
