@@ -77,7 +77,9 @@ fn main() -> ExitCode {
 
 fn options(words: &[&str]) -> Outcome<Options> {
     let mut options = Options {
-        seconds: 10,
+        // The longest pause between two flushes of the counts: a turn pays for one, as a running
+        // service does, and not for more.
+        seconds: 15,
         rounds: 5,
         distributed: env::var_os("URLSHORT_TEST_POSTGRES_0").is_some(),
         steady_seconds: 60,
