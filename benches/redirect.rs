@@ -17,6 +17,8 @@
 
 #[path = "redirect/client.rs"]
 mod client;
+#[path = "redirect/far.rs"]
+mod far;
 #[path = "redirect/generator.rs"]
 mod generator;
 #[path = "redirect/load.rs"]
@@ -109,6 +111,8 @@ fn measure(options: &Options) -> Outcome<()> {
     println!("# Redirects\n");
     println!("{}\n", machine(options));
     rates(options, &folder, &wrk)?;
+    println!("\n# Far hits: the near cache off, Redis on\n");
+    far::hits(options, &folder, &wrk)?;
     println!("\n# The load test\n");
     load_tests(options, &folder, &wrk)?;
     println!("\n# Start and memory, embedded\n");

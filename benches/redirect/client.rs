@@ -99,3 +99,19 @@ pub(crate) fn follow_all(port: u16, count: usize) -> Outcome<()> {
     }
     Ok(())
 }
+
+/// The sum of the series of `name` that have `label`, as the public port shows them.
+pub(crate) fn metric(port: u16, name: &str, label: &str) -> Outcome<f64> {
+    let request =
+        format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let answer = ask(port, &request)?;
+    let series = answer.lines().filter(|line| {
+        let is_named = line
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('{'));
+        is_named && line.contains(label)
+    });
+    Ok(series
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum())
+}

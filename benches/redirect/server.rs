@@ -361,6 +361,11 @@ impl Servers {
         running.signal("-CONT")
     }
 
+    /// Stops all.
+    pub(crate) fn pause(&self) -> Outcome<()> {
+        self.0.iter().try_for_each(|server| server.signal("-STOP"))
+    }
+
     /// Lets all run.
     pub(crate) fn resume(&self) -> Outcome<()> {
         self.0.iter().try_for_each(|server| server.signal("-CONT"))
