@@ -279,7 +279,7 @@ impl Redirector {
             }
         }
         let asked = Instant::now();
-        match self.store.route(code).await {
+        match Box::pin(self.store.route(code)).await {
             Ok(found) => {
                 let now = self.now();
                 let took = asked.elapsed();
