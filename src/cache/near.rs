@@ -22,7 +22,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use quick_cache::sync::DefaultLifecycle;
 
-use crate::cache::inline::InlineCode;
+use crate::domain::inline::InlineCode;
 use crate::domain::route::Route;
 use crate::domain::route::Times;
 use crate::domain::time::Timestamp;

@@ -269,6 +269,13 @@ impl<'args> Bench<'args> {
         let first = self.args.rate.unwrap_or(Rate(1_000.0));
         let (mut best, mut last) = (None, None);
         while let Some(rate) = search.next(first).filter(|_| !stop.is_cancelled()) {
+            if let Err(why) = self.args.is_long_enough(rate) {
+                if search.steps.is_empty() {
+                    return Err(Failure::Usage(why));
+                }
+                report::note(&format!("urlshort: the search ends here: {why}"));
+                break;
+            }
             let results = self.once(self.args.form_at(rate), stop).await?;
             if results.interrupted {
                 last = Some(results);
@@ -370,11 +377,17 @@ fn writable(path: &Path) -> Result<(), Failure> {
     if is_stdout(path) {
         return Ok(());
     }
+    let is_new = !path.exists();
     let opened = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
         .open(path);
-    opened.map(drop).map_err(|error| unwritable(path, &error))
+    opened.map_err(|error| unwritable(path, &error))?;
+    if is_new {
+        // A run that is given up leaves no empty file behind.
+        std::fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
+    }
+    Ok(())
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Failure> {

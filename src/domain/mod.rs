@@ -7,6 +7,7 @@ pub mod click_batch;
 pub mod code;
 pub mod counts;
 pub mod dedupe;
+pub mod inline;
 pub mod key;
 pub mod label;
 pub mod link;

@@ -17,6 +17,7 @@ use foldhash::quality::RandomState;
 use crate::domain::click::Hit;
 use crate::domain::click::Trigger;
 use crate::domain::code::MAX_LENGTH;
+use crate::domain::inline::InlineCode;
 use crate::slots::Slot;
 use crate::telemetry;
 use crate::telemetry::DropReason;
@@ -24,27 +25,30 @@ use crate::telemetry::DropReason;
 /// The memory of all lanes together, in bytes.
 const MEMORY: usize = 32 << 20;
 /// Texts of a lane; beyond it the table begins anew at the next drain.
-const MAX_TEXTS: usize = 16_384;
+const MAX_TEXTS: u16 = 16_384;
 /// New texts a second and lane; more than that are [`OTHER`].
 const NEW_TEXTS_A_SECOND: u32 = 2_048;
 /// The number of the text `other`.
-pub const OTHER: u32 = 0;
+pub const OTHER: u16 = 0;
 /// The number of the empty text.
-pub const EMPTY: u32 = 1;
+pub const EMPTY: u16 = 1;
 
-/// One click as the redirect leaves it.
-#[derive(Clone, Copy, Debug)]
+/// One click as the redirect leaves it: less than a line of memory, since the writer's core has to
+/// fetch it from the worker's.
+#[derive(Clone, Debug)]
 pub struct Record {
     /// By the databases' clock, microseconds.
     pub at: i64,
     /// Keyed hash of address and agent.
     pub visitor: u64,
+    /// The followed code.
+    pub code: InlineCode,
     /// Numbers in the lane's table.
-    pub agent: u32,
+    pub agent: u16,
     /// The referring host.
-    pub referrer: u32,
+    pub referrer: u16,
     /// The first language.
-    pub language: u32,
+    pub language: u16,
     /// Two capitals, or zeros.
     pub country: [u8; 2],
     /// Of the code.
@@ -53,8 +57,6 @@ pub struct Record {
     pub hit: Hit,
     /// Link or QR code.
     pub trigger: Trigger,
-    length: u8,
-    code: [u8; MAX_LENGTH],
 }
 
 /// What a redirect knows of its visitor.
@@ -110,9 +112,9 @@ struct Filling {
 #[derive(Debug, Default)]
 struct Texts {
     /// By bytes: whether they are text is asked once for each, not once a click.
-    numbers: HashMap<Box<[u8]>, u32, RandomState>,
-    fresh: Vec<(u32, Box<str>)>,
-    next: u32,
+    numbers: HashMap<Box<[u8]>, u16, RandomState>,
+    fresh: Vec<(u16, Box<str>)>,
+    next: u16,
     second: i64,
     this_second: u32,
 }
@@ -123,25 +125,17 @@ pub struct Drained {
     /// In order.
     pub clicks: Vec<Record>,
     /// Texts that are new since the last drain.
-    pub fresh: Vec<(u32, Box<str>)>,
+    pub fresh: Vec<(u16, Box<str>)>,
     /// Whether the numbers begin anew after these clicks.
     pub reset: bool,
 }
 
-impl Record {
-    /// The followed code.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        let bytes = self
-            .code
-            .get(..usize::from(self.length))
-            .unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or("")
-    }
-}
-
 impl Texts {
-    fn number(&mut self, bytes: &[u8], at: i64) -> u32 {
+    fn is_full(&self) -> bool {
+        self.next >= MAX_TEXTS
+    }
+
+    fn number(&mut self, bytes: &[u8], at: i64) -> u16 {
         if bytes.is_empty() {
             return EMPTY;
         }
@@ -156,7 +150,7 @@ impl Texts {
             self.second = second;
             self.this_second = 0;
         }
-        if self.this_second >= NEW_TEXTS_A_SECOND || self.numbers.len() >= MAX_TEXTS {
+        if self.this_second >= NEW_TEXTS_A_SECOND || self.is_full() {
             return OTHER;
         }
         self.this_second += 1;
@@ -186,7 +180,8 @@ impl Queue {
     pub fn new(workers: usize) -> Self {
         let workers = workers.max(1);
         let lanes = (0..workers).map(|_| Lane::default()).collect();
-        let capacity = MEMORY / workers / size_of::<Record>();
+        // As if every code were one that needs memory of its own.
+        let capacity = MEMORY / workers / (size_of::<Record>() + MAX_LENGTH);
         Self {
             lanes,
             capacity,
@@ -225,14 +220,10 @@ impl Queue {
             return Err(Dropped);
         }
         let filling = &mut *filling;
-        let mut bytes = [0; MAX_LENGTH];
-        let length = code.len().min(MAX_LENGTH);
-        if let (Some(to), Some(from)) = (bytes.get_mut(..length), code.as_bytes().get(..length)) {
-            to.copy_from_slice(from);
-        }
         filling.clicks.push(Record {
             at: visit.at,
             visitor: visit.visitor,
+            code: InlineCode::new(code),
             agent: filling.texts.number(visit.agent, visit.at),
             referrer: filling.texts.number(visit.referrer, visit.at),
             language: filling.texts.number(visit.language, visit.at),
@@ -240,8 +231,6 @@ impl Queue {
             slot,
             hit: visit.hit,
             trigger: visit.trigger,
-            length: u8::try_from(length).unwrap_or(0),
-            code: bytes,
         });
         Ok(Ticket(filling.drains + 1))
     }
@@ -256,7 +245,7 @@ impl Queue {
         filling.drains += 1;
         let clicks = std::mem::replace(&mut filling.clicks, spare);
         let fresh = std::mem::take(&mut filling.texts.fresh);
-        let reset = filling.texts.numbers.len() >= MAX_TEXTS;
+        let reset = filling.texts.is_full();
         if reset {
             filling.texts.numbers.clear();
             filling.texts.next = 0;
@@ -301,7 +290,11 @@ mod tests {
             );
         }
         let drained = queue.drain(0, Vec::new());
-        let codes: Vec<&str> = drained.clicks.iter().map(Record::code).collect();
+        let codes: Vec<&str> = drained
+            .clicks
+            .iter()
+            .map(|click| click.code.as_str())
+            .collect();
         assert_eq!(codes, ["a", "b", "c"]);
         assert_eq!(drained.fresh, [(2, "Firefox".into()), (3, "de".into())]);
         assert!(
@@ -315,6 +308,11 @@ mod tests {
             Ok(Ticket(2))
         );
         assert!(queue.drain(0, Vec::new()).fresh.is_empty());
+    }
+
+    #[test]
+    fn a_record_is_less_than_a_line_of_memory() {
+        assert!(size_of::<Record>() <= 64, "{}", size_of::<Record>());
     }
 
     #[test]
@@ -343,7 +341,7 @@ mod tests {
             assert!(queue.push(0, Slot::of("a"), "a", &visit(agent)).is_ok());
         }
         let drained = queue.drain(0, Vec::new());
-        let numbers: Vec<u32> = drained.clicks.iter().map(|click| click.agent).collect();
+        let numbers: Vec<u16> = drained.clicks.iter().map(|click| click.agent).collect();
         assert_eq!(numbers, [EMPTY, 3, 4, 5]);
         let texts: Vec<&str> = drained.fresh.iter().map(|(_, text)| &**text).collect();
         assert_eq!(texts, ["de", "a\u{e4}", "a", ""]);

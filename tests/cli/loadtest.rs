@@ -298,6 +298,9 @@ fn what_the_table_does_not_show_is_not_judged() {
     let why = judged[0]["value"].as_str().unwrap();
     assert!(why.contains("50 requests are too few"), "{why}");
     assert_eq!(judged[1]["holds"], true);
+    // The last start is not the end of the second: 50 in it are 50/s, and not more.
+    let rate = results["totals"]["rate"].as_f64().unwrap();
+    assert!(rate <= 50.0, "{rate}");
     let saved = folder.json(&["loadtest", "report", "run.json", "run.json", "--json"]);
     assert_eq!(saved["runs"].as_array().unwrap().len(), 2);
     let run = &saved["runs"][1];
@@ -320,6 +323,29 @@ fn a_file_without_links_and_a_silent_server_are_told_apart() {
     let said =
         format!("http://{silent}/api/v1/links?status=active&limit=200: no answer within 200ms");
     assert!(done.errors.contains(&said), "{done:?}");
+}
+
+#[test]
+fn a_search_with_steps_too_short_for_its_percentile_says_how_long_they_must_be() {
+    let folder = Folder::new();
+    let address = server(REDIRECT, None).to_string();
+    folder.write("keys.txt", &format!("abc {TARGET}\n"));
+    let search = [
+        "--find-max",
+        "--slo",
+        "p99<1s",
+        "--rate",
+        "50",
+        "--duration",
+        "2s",
+    ];
+    let aimed = [
+        "loadtest", &address, "--keys", "keys.txt", "--json", "run.json",
+    ];
+    let done = folder.run(&[&aimed[..], &search].concat());
+    assert_eq!(done.status, Some(2), "{done:?}");
+    assert!(done.errors.contains("a --duration of 20s"), "{done:?}");
+    folder.check_holds(&["keys.txt"]); // and no empty run.json
 }
 
 #[test]

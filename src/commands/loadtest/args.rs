@@ -299,6 +299,27 @@ impl RunArgs {
         self.form_of(discipline, self.duration.unwrap_or(USUAL_STEP.max(step)))
     }
 
+    /// Whether a step at `rate` has enough requests for every percentile of --slo.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub(super) fn is_long_enough(&self, rate: Rate) -> Result<(), String> {
+        let seconds = self.form_at(rate).duration.as_secs_f64();
+        let missing = self
+            .slo
+            .iter()
+            .find(|one| one.requests_needed() > (seconds * rate.0 + 0.5).floor());
+        missing.map_or(Ok(()), |one| {
+            let needed = one.requests_needed();
+            Err(format!(
+                "{seconds} s at {:.0}/s are too few requests for {one}, which takes {needed:.0}: \
+                 name a --duration of {:.0}s, or none",
+                rate.0,
+                (needed / rate.0).ceil()
+            ))
+        })
+    }
+
     fn form_of(&self, discipline: Discipline, duration: Duration) -> Form {
         let small = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let connections = small(self.concurrency.unwrap_or(self.connections));

@@ -147,7 +147,9 @@ pub(super) async fn run(
             _ = tick.tick() => tell(watch.look(&meters)),
         }
     };
-    watch.end(&meters);
+    // A plan's time is not over with its last start.
+    let whole = (!stop.is_cancelled()).then_some(length);
+    watch.end(&meters, whole.unwrap_or_default());
     for ended in ended {
         let why = match ended {
             Ok(Ok(())) => continue,
@@ -230,9 +232,11 @@ impl Watch {
         }
     }
 
-    /// The rest after the last whole second; a short one is a part of it.
-    fn end(&mut self, meters: &[Meter]) {
-        self.look(meters);
+    /// The rest after the last whole second, which lasts until `whole` at least; a short one is a
+    /// part of it.
+    fn end(&mut self, meters: &[Meter], whole: Duration) {
+        let at = self.begun.elapsed().max(whole);
+        self.look_at(meters, at);
         if self.seconds.len() > 1
             && let Some(rest) = self.seconds.pop_if(|rest| rest.length < SHORTEST)
             && let Some(last) = self.seconds.last_mut()
@@ -245,7 +249,11 @@ impl Watch {
     }
 
     fn look(&mut self, meters: &[Meter]) -> &Second {
-        let at = self.begun.elapsed().as_secs_f64();
+        self.look_at(meters, self.begun.elapsed())
+    }
+
+    fn look_at(&mut self, meters: &[Meter], at: Duration) -> &Second {
+        let at = at.as_secs_f64();
         let mut window = Window::new();
         for meter in meters {
             window.add(&meter.take());

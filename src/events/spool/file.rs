@@ -179,17 +179,12 @@ impl SpoolFile {
             for (id, words) in texts {
                 text.execute(params![id, words])?;
             }
-            let mut row = transaction.prepare_cached(
-                "INSERT INTO spool (slot, first_seq, count, at, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for new in rows {
-                row.execute(params![
-                    new.slot.number(),
-                    new.first_seq,
-                    new.count,
-                    new.at,
-                    new.payload
-                ])?;
+            let mut rest = rows;
+            while !rest.is_empty() {
+                // A power of two, so that few statements are known by heart.
+                let (some, after) = rest.split_at(1 << rest.len().ilog2());
+                insert(&transaction, some)?;
+                rest = after;
             }
         }
         Ok(transaction.commit()?)
@@ -304,6 +299,23 @@ pub enum SpoolError {
     /// The file does not say whose it is.
     #[error("the file does not name its producer")]
     Nameless,
+}
+
+/// Inserts rows with one statement: the key of `AUTOINCREMENT` is kept once for each statement, which
+/// costs as much as a row.
+fn insert(connection: &Connection, rows: &[NewRow<'_>]) -> rusqlite::Result<()> {
+    let places = vec!["(?, ?, ?, ?, ?)"; rows.len()].join(", ");
+    let sql = format!("INSERT INTO spool (slot, first_seq, count, at, payload) VALUES {places}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    for (new, first) in rows.iter().zip((1..).step_by(5)) {
+        statement.raw_bind_parameter(first, new.slot.number())?;
+        statement.raw_bind_parameter(first + 1, new.first_seq)?;
+        statement.raw_bind_parameter(first + 2, new.count)?;
+        statement.raw_bind_parameter(first + 3, new.at)?;
+        statement.raw_bind_parameter(first + 4, new.payload)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
 }
 
 fn open(path: &Path, fsync: bool) -> Result<Connection, SpoolError> {

@@ -26,6 +26,9 @@ use crate::telemetry::DropReason;
 /// A file with this many texts or bytes is closed and a new one begun.
 const MAX_TEXTS: u32 = 65_536;
 const MAX_FILE: u64 = 256 << 20;
+/// The first number that a file gives to a text.
+const FIRST_TEXT: u32 = EMPTY as u32 + 1;
+
 /// State of the writing thread.
 pub(super) struct Writer {
     spool: Arc<Spool>,
@@ -35,7 +38,7 @@ pub(super) struct Writer {
     /// By lane: the lane's number of a text → the file's.
     numbers: Vec<Vec<u32>>,
     /// By lane: all texts it named since its last reset, for a new file.
-    named: Vec<Vec<(u32, Box<str>)>>,
+    named: Vec<Vec<(u16, Box<str>)>>,
     next_text: u32,
     round: u64,
     spares: Vec<Vec<Record>>,
@@ -54,7 +57,7 @@ impl Writer {
             next_seq: [1; SLOTS as usize],
             numbers: vec![Vec::new(); lanes],
             named: vec![Vec::new(); lanes],
-            next_text: EMPTY + 1,
+            next_text: FIRST_TEXT,
             round: 0,
             spares: vec![Vec::new(); lanes],
             payloads: vec![Vec::new(); SLOTS as usize],
@@ -220,12 +223,15 @@ impl Writer {
 
     fn encode(&mut self, lane: usize, click: &Record, rows: &mut [(u64, i64); SLOTS as usize]) {
         let numbers = self.numbers.get(lane).map_or(&[][..], Vec::as_slice);
-        let text = |number: u32| match number {
-            OTHER | EMPTY => number,
-            _ => numbers.get(number as usize).copied().unwrap_or(OTHER),
+        let text = |number: u16| match number {
+            OTHER | EMPTY => number.into(),
+            _ => numbers
+                .get(usize::from(number))
+                .copied()
+                .unwrap_or(OTHER.into()),
         };
         let spooled = Spooled {
-            code: click.code(),
+            code: click.code.as_str(),
             at: click.at,
             visitor: click.visitor,
             agent: text(click.agent),
@@ -249,13 +255,13 @@ impl Writer {
     }
 
     /// Gives a lane's text a number in the file.
-    fn name(&mut self, lane: usize, number: u32) -> u32 {
+    fn name(&mut self, lane: usize, number: u16) -> u32 {
         let id = self.next_text;
         self.next_text += 1;
         if let Some(numbers) = self.numbers.get_mut(lane) {
-            let at = number as usize;
+            let at = usize::from(number);
             if numbers.len() <= at {
-                numbers.resize(at + 1, OTHER);
+                numbers.resize(at + 1, OTHER.into());
             }
             if let Some(place) = numbers.get_mut(at) {
                 *place = id;
@@ -278,8 +284,8 @@ impl Writer {
             self.spool.producer,
             options.fsync,
         )?);
-        self.next_text = EMPTY + 1;
-        let mut texts = vec![(OTHER, "other".into()), (EMPTY, "".into())];
+        self.next_text = FIRST_TEXT;
+        let mut texts = vec![(OTHER.into(), "other".into()), (EMPTY.into(), "".into())];
         for lane in 0..self.named.len() {
             let named = self.named.get(lane).cloned().unwrap_or_default();
             for (number, text) in named {

@@ -64,6 +64,12 @@ pub(super) async fn create(
     Ok(response)
 }
 
+/// Until when the clicks of a link are counted; since it was made where that is not known.
+async fn counted_until(state: &AppState, link: &Link) -> Timestamp {
+    let slot = Slot::of(link.code.as_str());
+    state.stats.as_of(slot).await.unwrap_or(link.created_at)
+}
+
 /// `GET /api/v1/links/{code}`
 pub(super) async fn show(
     state: web::Data<AppState>,
@@ -74,11 +80,7 @@ pub(super) async fn show(
     let code = code(&path)?;
     let link = state.links.find(&code, &caller).await?;
     let now = state.redirector.now();
-    let as_of = state
-        .stats
-        .as_of(Slot::of(code.as_str()))
-        .await
-        .unwrap_or(link.created_at);
+    let as_of = counted_until(&state, &link).await;
     let etag = etag(&link, as_of);
     if matches_etag(&request, &etag) {
         return Ok(HttpResponse::NotModified()
@@ -111,11 +113,7 @@ pub(super) async fn change(
         .change(&code, &body, if_match, client.host(), &caller)
         .await?;
     let now = state.redirector.now();
-    let as_of = state
-        .stats
-        .as_of(Slot::of(code.as_str()))
-        .await
-        .unwrap_or(link.created_at);
+    let as_of = counted_until(&state, &link).await;
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, etag(&link, as_of)))
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -99,17 +99,17 @@ impl SqliteShard {
         self.inner.threads.get().is_some()
     }
 
+    fn threads(&self) -> Result<&Threads, StoreError> {
+        let threads = self.inner.threads.get();
+        threads.ok_or_else(|| self.unavailable(NotConnected))
+    }
+
     /// Runs `job` on a reader's connection.
     async fn read<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let threads = self
-            .inner
-            .threads
-            .get()
-            .ok_or_else(|| self.unavailable(NotConnected))?;
-        self.wait(threads.read(job), DEADLINE).await
+        self.wait(self.threads()?.read(job), DEADLINE).await
     }
 
     /// Runs `job` inside the writer's transaction; its changes last once this returns `Ok`.
@@ -117,12 +117,7 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let threads = self
-            .inner
-            .threads
-            .get()
-            .ok_or_else(|| self.unavailable(NotConnected))?;
-        self.wait(threads.write(job), DEADLINE).await
+        self.wait(self.threads()?.write(job), DEADLINE).await
     }
 
     /// Like [`write`](Self::write), with the patience that a rollup deserves.
@@ -130,12 +125,7 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let threads = self
-            .inner
-            .threads
-            .get()
-            .ok_or_else(|| self.unavailable(NotConnected))?;
-        self.wait(threads.write(job), ROLLUP_DEADLINE).await
+        self.wait(self.threads()?.write(job), ROLLUP_DEADLINE).await
     }
 
     async fn wait<T>(

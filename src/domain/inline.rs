@@ -1,16 +1,16 @@
-//! Codes that stand in their entry itself.
+//! Codes that stand in their entry or record itself.
 //!
 //! # Why
 //!
-//! A hit compares the code. Behind a pointer it would be one more line of memory to wait for, and
-//! nearly every code is short.
+//! A hit compares the code, and a click carries it to the spool. Behind a pointer it would be one
+//! more line of memory to wait for, and nearly every code is short.
 
 /// The longest code that needs no memory of its own.
 const INLINE: usize = 22;
 
 /// A code.
-#[derive(Debug)]
-pub(super) enum InlineCode {
+#[derive(Clone, Debug)]
+pub enum InlineCode {
     /// At most [`INLINE`] bytes.
     Short {
         /// How many of the bytes count.
@@ -23,7 +23,9 @@ pub(super) enum InlineCode {
 }
 
 impl InlineCode {
-    pub(super) fn new(code: &str) -> Self {
+    /// Keeps `code`, which is at most as long as codes are.
+    #[must_use]
+    pub fn new(code: &str) -> Self {
         let mut bytes = [0; INLINE];
         match (bytes.get_mut(..code.len()), u8::try_from(code.len())) {
             (Some(place), Ok(length)) => {
@@ -34,20 +36,25 @@ impl InlineCode {
         }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Long(code) => code.as_bytes(),
         }
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         // It was made of a text.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// Bytes besides its own.
-    pub(super) const fn more_bytes(&self) -> usize {
+    #[must_use]
+    pub const fn more_bytes(&self) -> usize {
         match self {
             Self::Short { .. } => 0,
             Self::Long(code) => code.len(),
