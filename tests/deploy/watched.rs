@@ -63,7 +63,9 @@ fn every_expression_has_an_answer_and_what_breaks_is_noticed() {
     metrics::check_exported(&stack.processes());
     traffic.end();
 
-    // What people did is counted, exactly, while everything is watched.
+    // What people did is counted, exactly, while everything is watched. The balancer has closed the
+    // connection that was idle meanwhile, if that took long.
+    let mut client = Client::new(stack.balancer);
     let codes = ledger::make_links(&mut client, 20);
     let balancer = stack.balancer;
     let visitors = ledger::visit(&codes, move || balancer);
