@@ -62,6 +62,7 @@ use self::target::Target;
 use crate::commands::Failure;
 use crate::commands::report;
 use crate::config::Config;
+use crate::config::PublicUrl;
 use crate::shutdown;
 
 /// The status of a run whose thresholds failed.
@@ -181,9 +182,12 @@ impl<'args> Bench<'args> {
     async fn set_up(config: &Config, args: &'args RunArgs) -> Result<Self, Failure> {
         let url = args.url(config)?;
         let key = args.api_key(config);
+        // Once it has a public name, the service refuses every other one.
+        let public = config.http.public_url.as_ref();
+        let host = args.host.as_deref();
         let target = Target::find(
             url,
-            args.host.as_deref(),
+            host.or(public.map(PublicUrl::host_header)),
             key.as_deref(),
             (args.i_own_this_host, args.timeout),
         )

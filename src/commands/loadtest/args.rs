@@ -206,14 +206,14 @@ pub(super) struct RunArgs {
         help_heading = "Service"
     )]
     key: Option<String>,
-    /// What requests say in Host [default: the address]
+    /// What requests say in Host [default: the host of `http.public_url`, or the address]
     #[arg(long, value_name = "NAME", help_heading = "Service")]
     pub(super) host: Option<String>,
     /// Load a service that is not on this machine
     #[arg(long, help_heading = "Service")]
     pub(super) i_own_this_host: bool,
-    /// Where the service's processes show their metrics; may be given several times
-    /// [default: /metrics of the service]
+    /// Where the service's processes show their metrics; may be given several times, and a name that
+    /// several processes share is all of them [default: /metrics of the service]
     #[arg(long, value_name = "URL", value_parser = arguments::service, help_heading = "Service")]
     pub(super) metrics: Vec<Url>,
     /// How long to wait, before and after, until every click is counted; 0 does not compare

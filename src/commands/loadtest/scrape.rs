@@ -1,6 +1,7 @@
 //! What the service itself says of a run: the difference of its `/metrics` before and after.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -35,15 +36,19 @@ pub(super) struct ServiceSide {
     pub(super) cpu_us_per_request: f64,
 }
 
-/// Reads the metrics of all of `urls`, added up.
+/// Reads the metrics of all of `urls`, added up; a name that several processes share is all of them.
 ///
 /// # Errors
 /// Why one of them has none.
 pub(super) async fn scrape(urls: &[Url]) -> Result<Scrape, String> {
     let mut sum = Scrape::default();
-    let asked = urls.iter().map(|url| ask::ask(url, None, PATIENCE));
+    let mut processes = Vec::new();
+    for named in urls {
+        processes.extend(each(named, addresses(named).await));
+    }
+    let asked = processes.iter().map(|url| ask::ask(url, None, PATIENCE));
     let answers = futures_util::future::join_all(asked).await;
-    for (url, answer) in urls.iter().zip(answers) {
+    for (url, answer) in processes.iter().zip(answers) {
         let answer = answer?;
         if !answer.status.is_success() {
             return Err(format!(
@@ -54,6 +59,35 @@ pub(super) async fn scrape(urls: &[Url]) -> Result<Scrape, String> {
         sum.add(&answer.body);
     }
     Ok(sum)
+}
+
+/// What the name in `url` stands for; none where it is an address, or cannot be looked up.
+async fn addresses(url: &Url) -> Vec<IpAddr> {
+    let (Some(name), Some(port)) = (url.domain(), url.port_or_known_default()) else {
+        return Vec::new();
+    };
+    match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, port))).await {
+        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        // Who asks next will say why.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// One URL for each process: replicas share a name, and a process may have an address of each family.
+fn each(url: &Url, mut found: Vec<IpAddr>) -> Vec<Url> {
+    if found.iter().any(IpAddr::is_ipv4) {
+        found.retain(IpAddr::is_ipv4);
+    }
+    found.sort();
+    found.dedup();
+    if found.len() < 2 {
+        return vec![url.clone()];
+    }
+    let at = |address: &IpAddr| {
+        let mut url = url.clone();
+        url.set_ip_host(*address).ok().map(|()| url)
+    };
+    found.iter().filter_map(at).collect()
 }
 
 impl Scrape {
@@ -150,6 +184,34 @@ mod tests {
         let mut scrape = Scrape::default();
         scrape.add(text);
         scrape
+    }
+
+    #[test]
+    fn a_name_that_replicas_share_is_every_one_of_them() {
+        #[track_caller]
+        fn check(found: &[&str], expected: &[&str]) {
+            let url = Url::parse("http://app:8001/metrics").unwrap();
+            let found = found.iter().map(|text| text.parse().unwrap()).collect();
+            let got: Vec<String> = each(&url, found).iter().map(Url::to_string).collect();
+            assert_eq!(got, expected);
+        }
+        check(&[], &["http://app:8001/metrics"]);
+        check(&["172.28.0.3"], &["http://app:8001/metrics"]);
+        check(&["127.0.0.1", "::1"], &["http://app:8001/metrics"]);
+        check(
+            &["172.28.0.4", "172.28.0.3", "172.28.0.4"],
+            &[
+                "http://172.28.0.3:8001/metrics",
+                "http://172.28.0.4:8001/metrics",
+            ],
+        );
+        check(
+            &["fd00::4", "fd00::3"],
+            &[
+                "http://[fd00::3]:8001/metrics",
+                "http://[fd00::4]:8001/metrics",
+            ],
+        );
     }
 
     #[test]
