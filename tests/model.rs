@@ -213,6 +213,15 @@ fn a_damaged_or_foreign_model_is_told_and_the_rules_go_on() {
     fs::remove_dir_all(copy).unwrap();
 }
 
+#[test]
+fn a_head_of_another_version_says_how_to_make_one() {
+    let Some(folder) = folder() else { return };
+    let copy = broken(&folder, "", None);
+    fs::write(copy.join("urlshort.head"), b"USHD01 and more").unwrap();
+    told(&copy, "train --beside-model --model-dir");
+    fs::remove_dir_all(copy).unwrap();
+}
+
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/classify/data/corpus");
 const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/classify/data/real.tsv");
 

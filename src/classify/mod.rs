@@ -182,18 +182,20 @@ impl Classifier {
             folder: folder.to_owned(),
             why,
         };
+        let shown = folder.display();
+        let again =
+            format!("run `urlshort classify train --beside-model --model-dir {shown}` once");
         let own = folder.join(HEAD_FILE);
         let head = if own.exists() {
             let bytes = std::fs::read(&own).map_err(|error| wrong(error.to_string()))?;
-            Head::from_bytes(&bytes).map_err(|error| wrong(format!("{HEAD_FILE}: {error}")))?
+            Head::from_bytes(&bytes)
+                .map_err(|error| wrong(format!("{HEAD_FILE}: {error}; {again}")))?
         } else {
             Head::from_bytes(MODEL_HEAD).expect("the compiled-in weights are ours")
         };
         if head.embedding != transformer.length() || head.fingerprint != transformer.fingerprint() {
             return Err(wrong(format!(
-                "its weights are not those that the head was trained with; run `urlshort classify \
-                 train --model-dir {}` once",
-                folder.display()
+                "its weights are not those that the head was trained with; {again}"
             )));
         }
         let fingerprint = transformer.fingerprint().get(..8).unwrap_or("").to_owned();
