@@ -22,6 +22,8 @@ pub struct Features {
     pub sparse: Vec<(u16, f32)>,
     /// What the lexicon gives.
     pub heard: Vec<f32>,
+    /// Whether there is a title.
+    pub titled: bool,
 }
 
 /// The features of these words and of what the lexicon said of them.
@@ -30,6 +32,7 @@ pub fn of(words: &Words, heard: &Heard) -> Features {
     Features {
         sparse: sparse(words),
         heard: dense(heard),
+        titled: !words.of_title.is_empty(),
     }
 }
 

@@ -7,15 +7,35 @@ use crate::classify::features::HASHED;
 use crate::classify::features::HEARD;
 use crate::domain::label::Category;
 
-const MAGIC: &[u8; 6] = b"USHD01";
+const MAGIC: &[u8; 6] = b"USHD02";
 const CLASSES: usize = Category::COUNT;
 /// How much the hashed features count beside an embedding, and alone.
 const SPARSE_BESIDE: f32 = 0.5;
 /// How much the lexicon counts.
 const HEARD_SCALE: f32 = 0.3;
+/// How much a model's head counts against the rules' head where both speak.
+const MODEL_SHARE: f32 = 0.6;
 
 /// A share for each category; together 1.
 pub type Shares = [f32; CLASSES];
+
+/// What makes shares of sums as sure as they may be: a title says so much that one power would
+/// make answers with one too timid, or those without too bold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Powers {
+    /// For a URL alone.
+    pub bare: f32,
+    /// For one with a title.
+    pub titled: f32,
+}
+
+impl Powers {
+    /// What leaves shares as they are.
+    pub const NONE: Self = Self {
+        bare: 1.0,
+        titled: 1.0,
+    };
+}
 
 /// Weights and calibration.
 #[derive(Clone)]
@@ -30,8 +50,8 @@ pub struct Head {
     rows: Vec<u16>,
     sparse: Vec<i8>,
     scale: f32,
-    /// The power that the shares are raised to.
-    pub power: f32,
+    /// The powers that the shares are raised to.
+    pub powers: Powers,
     /// The share below which the answer is `other`.
     pub threshold: f32,
     /// The SHA-256 of the model's weights that it was trained with, in hex; empty for the rules.
@@ -42,7 +62,7 @@ impl std::fmt::Debug for Head {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Head")
             .field("embedding", &self.embedding)
-            .field("power", &self.power)
+            .field("powers", &self.powers)
             .field("threshold", &self.threshold)
             .finish_non_exhaustive()
     }
@@ -94,7 +114,7 @@ pub fn inputs(features: &Features, embedding: Option<&[f32]>, mean: &[f32]) -> (
 impl Head {
     /// A head of these weights, rounded to what it stores.
     #[must_use]
-    pub fn of(weights: &Weights, power: f32, threshold: f32, fingerprint: String) -> Self {
+    pub fn of(weights: &Weights, powers: Powers, threshold: f32, fingerprint: String) -> Self {
         let first = first_hashed(weights.embedding) * CLASSES;
         let (dense, hashed) = weights.rows.split_at(first.min(weights.rows.len()));
         let largest = hashed
@@ -108,7 +128,7 @@ impl Head {
             rows: vec![u16::MAX; HASHED],
             sparse: Vec::new(),
             scale,
-            power,
+            powers,
             threshold,
             fingerprint,
         };
@@ -157,7 +177,13 @@ impl Head {
                 *sum += value * f32::from(*weight);
             }
         }
-        softmax(&mut sums, self.power);
+        let powers = self.powers;
+        let power = if features.titled {
+            powers.titled
+        } else {
+            powers.bare
+        };
+        softmax(&mut sums, power);
         sums
     }
 
@@ -171,7 +197,8 @@ impl Head {
         out.extend(count(self.sparse.len() / CLASSES));
         out.extend(count(self.fingerprint.len()));
         out.extend(self.fingerprint.as_bytes());
-        for value in [self.scale, self.power, self.threshold]
+        let Powers { bare, titled } = self.powers;
+        for value in [self.scale, bare, titled, self.threshold]
             .iter()
             .chain(&self.mean)
             .chain(&self.dense)
@@ -204,12 +231,15 @@ impl Head {
         let letters = take_count(&mut rest)?;
         let fingerprint = take(&mut rest, letters)?;
         let fingerprint = String::from_utf8(fingerprint.to_vec()).map_err(|_error| NoHead)?;
-        let mut settings = take_floats(&mut rest, 3)?.into_iter();
+        let mut settings = take_floats(&mut rest, 4)?.into_iter();
         let mut setting = || settings.next().ok_or(NoHead);
         let mut head = Self {
             embedding,
             scale: setting()?,
-            power: setting()?,
+            powers: Powers {
+                bare: setting()?,
+                titled: setting()?,
+            },
             threshold: setting()?,
             mean: take_floats(&mut rest, embedding)?,
             dense: take_floats(&mut rest, first_hashed(embedding) * CLASSES)?,
@@ -251,6 +281,17 @@ fn take_floats(rest: &mut &[u8], count: usize) -> Result<Vec<f32>, NoHead> {
         .collect())
 }
 
+/// The weighted geometric mean of two opinions.
+#[must_use]
+pub fn mix(rules: &Shares, model: &Shares) -> Shares {
+    let mut mixed: Shares = [0.0; CLASSES];
+    for ((mixed, rules), model) in mixed.iter_mut().zip(rules).zip(model) {
+        *mixed = MODEL_SHARE * model.max(1e-6).ln() + (1.0 - MODEL_SHARE) * rules.max(1e-6).ln();
+    }
+    softmax(&mut mixed, 1.0);
+    mixed
+}
+
 /// Sums → shares, raised to a power and made 1 together again.
 pub fn softmax(sums: &mut [f32], power: f32) {
     let most = sums.iter().copied().fold(f32::MIN, f32::max);
@@ -283,16 +324,27 @@ mod tests {
             embedding: 3,
             mean: vec![0.5, 0.0, -1.0],
         };
-        let head = Head::of(&weights, 2.0, 0.4, "abc".to_owned());
+        let powers = Powers {
+            bare: 2.0,
+            titled: 3.0,
+        };
+        let head = Head::of(&weights, powers, 0.4, "abc".to_owned());
         let bytes = head.to_bytes();
         let again = Head::from_bytes(&bytes).unwrap();
         let features = Features {
             sparse: vec![(97, 0.6), (1_000, 0.8)],
             heard: vec![0.25; HEARD],
+            titled: false,
         };
         let shares = head.shares(&features, Some(&[1.0, 2.0, 3.0]));
         assert_eq!(again.shares(&features, Some(&[1.0, 2.0, 3.0])), shares);
         assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        let titled = Features {
+            titled: true,
+            ..features
+        };
+        let surer = again.shares(&titled, Some(&[1.0, 2.0, 3.0]));
+        assert!(surer.into_iter().fold(0.0, f32::max) > shares.into_iter().fold(0.0, f32::max));
         assert_eq!(again.fingerprint, "abc");
         for cut in (0..bytes.len()).step_by(1_001) {
             assert_eq!(Head::from_bytes(&bytes[..cut]).err(), Some(NoHead), "{cut}");

@@ -13,6 +13,16 @@ const VOCABULARY: &str = include_str!("data/vocabulary.txt");
 
 /// The shortest beginning that a starred word can have.
 const SHORTEST_STEM: usize = 3;
+/// The shortest word that other forms are recognised by, and the letters they may have more.
+const SHORTEST_FORM: usize = 5;
+const LONGEST_ENDING: usize = 2;
+/// The shortest word that speaks as a part of a compound.
+const SHORTEST_PART: usize = 6;
+
+/// Where a word stands that spoke.
+const HOST_WORD: &str = "host word";
+const WORD: &str = "word";
+const TITLE_WORD: &str = "title word";
 
 /// How strongly each category speaks.
 pub type Scores = [f32; Category::COUNT];
@@ -57,6 +67,33 @@ pub struct Heard {
     pub site: Scores,
     /// Everything that spoke, for people.
     pub spoke: Vec<Spoke>,
+}
+
+impl Heard {
+    /// What would have been heard if the lexicon did not know the words that `hides` names.
+    #[must_use]
+    pub fn without(&self, hides: impl Fn(&str) -> bool) -> Self {
+        let mut heard = Self {
+            end: self.end,
+            site: self.site,
+            ..Self::default()
+        };
+        for spoke in &self.spoke {
+            let scores = match spoke.what {
+                HOST_WORD => &mut heard.host,
+                WORD => &mut heard.rest,
+                TITLE_WORD => &mut heard.title,
+                _ => continue,
+            };
+            if !hides(&spoke.word)
+                && let Some(score) = scores.get_mut(spoke.category.number())
+            {
+                *score += spoke.weight;
+                heard.spoke.push(spoke.clone());
+            }
+        }
+        heard
+    }
 }
 
 impl Lexicon {
@@ -110,10 +147,10 @@ impl Lexicon {
     pub fn hear(&self, words: &Words, sites: bool) -> Heard {
         let mut heard = Heard::default();
         let mut spoke = Vec::new();
-        self.hear_words(&words.of_host, "host word", &mut heard.host, &mut spoke);
+        self.hear_words(&words.of_host, HOST_WORD, &mut heard.host, &mut spoke);
         let rest: Vec<String> = words.of_rest().cloned().collect();
-        self.hear_words(&rest, "word", &mut heard.rest, &mut spoke);
-        self.hear_words(&words.of_title, "title word", &mut heard.title, &mut spoke);
+        self.hear_words(&rest, WORD, &mut heard.rest, &mut spoke);
+        self.hear_words(&words.of_title, TITLE_WORD, &mut heard.title, &mut spoke);
         for end in [
             words.tld.as_str(),
             words.tld.split('.').next().unwrap_or(""),
@@ -171,15 +208,36 @@ impl Lexicon {
         }
     }
 
-    /// The categories of a word: as it stands, or by its longest known beginning.
+    /// The categories of a word: as it stands, by its longest known beginning, or as what it is
+    /// built of.
     fn categories(&self, word: &str) -> Option<&[Category]> {
         if let Some(found) = self.words.get(word) {
             return Some(found);
         }
-        (SHORTEST_STEM..=word.len())
+        let stem = (SHORTEST_STEM..=word.len())
             .rev()
-            .find_map(|length| self.stems.get(word.get(..length)?))
-            .map(Vec::as_slice)
+            .find_map(|length| self.stems.get(word.get(..length)?));
+        stem.or_else(|| self.within(word)).map(Vec::as_slice)
+    }
+
+    /// What a word that is not listed is built of: another form of a word (`reservas`), or a
+    /// compound, whose last part says most (`klostermuseum`, `treibertausch`).
+    fn within(&self, word: &str) -> Option<&Vec<Category>> {
+        let most = word.len().saturating_sub(1);
+        let form = (SHORTEST_FORM..=most)
+            .rev()
+            .take(LONGEST_ENDING)
+            .find_map(|length| self.words.get(word.get(..length)?));
+        form.or_else(|| {
+            (SHORTEST_PART..=most)
+                .rev()
+                .find_map(|length| self.words.get(word.get(word.len() - length..)?))
+        })
+        .or_else(|| {
+            (SHORTEST_PART..=most)
+                .rev()
+                .find_map(|length| self.words.get(word.get(..length)?))
+        })
     }
 }
 
@@ -294,5 +352,40 @@ mod tests {
             lexicon.hear(&words, true).site[Category::Food.number()],
             1.0
         );
+    }
+
+    #[test]
+    fn forms_and_compounds_of_listed_words_speak_and_hidden_words_do_not() {
+        let lexicon = Lexicon::new();
+        let list = |category: Category| vec![category];
+        let mut small = Lexicon {
+            words: HashMap::new(),
+            stems: HashMap::new(),
+            ..lexicon
+        };
+        small.words.insert("museum", list(Category::Travel));
+        small.words.insert("reserva", list(Category::Travel));
+        small.words.insert("hotel", list(Category::Travel));
+        small.words.insert("kloster", list(Category::Education));
+        small.words.insert("tausch", list(Category::Business));
+        let said = |word: &str| small.categories(word).and_then(|all| all.first().copied());
+        assert_eq!(said("reservas"), Some(Category::Travel));
+        assert_eq!(said("hotelier"), None); // three letters more: another word
+        assert_eq!(said("klostermuseum"), Some(Category::Travel)); // the last part
+        assert_eq!(said("treibertausch"), Some(Category::Business));
+        assert_eq!(said("klostergarten"), Some(Category::Education));
+        assert_eq!(said("tauschen"), Some(Category::Business));
+        assert_eq!(said("garten"), None);
+
+        let url = "https://museum.example/reservas/museum";
+        let words = words::read(url, None, small.vocabulary());
+        let heard = small.hear(&words, false);
+        let travel = |heard: &Heard| {
+            let at = Category::Travel.number();
+            (heard.host[at], heard.rest[at])
+        };
+        assert_eq!(travel(&heard), (1.0, 2.0));
+        assert_eq!(travel(&heard.without(|_| false)), (1.0, 2.0));
+        assert_eq!(travel(&heard.without(|word| word == "museum")), (0.0, 1.0));
     }
 }

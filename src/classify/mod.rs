@@ -49,7 +49,7 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 1;
+const GENERATION: i32 = 2;
 /// The head of the rules, and that of the model the weights were trained with.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 #[cfg(feature = "classify")]
@@ -61,9 +61,6 @@ pub const HEAD_FILE: &str = "urlshort.head";
 const MANY: usize = 512;
 /// How much a well-known site counts against what its words say.
 const SITE_SHARE: f32 = 0.6;
-/// How much the model's head counts against the rules' head where both speak.
-#[cfg(feature = "classify")]
-const MODEL_SHARE: f32 = 0.75;
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -185,18 +182,20 @@ impl Classifier {
             folder: folder.to_owned(),
             why,
         };
+        let shown = folder.display();
+        let again =
+            format!("run `urlshort classify train --beside-model --model-dir {shown}` once");
         let own = folder.join(HEAD_FILE);
         let head = if own.exists() {
             let bytes = std::fs::read(&own).map_err(|error| wrong(error.to_string()))?;
-            Head::from_bytes(&bytes).map_err(|error| wrong(format!("{HEAD_FILE}: {error}")))?
+            Head::from_bytes(&bytes)
+                .map_err(|error| wrong(format!("{HEAD_FILE}: {error}; {again}")))?
         } else {
             Head::from_bytes(MODEL_HEAD).expect("the compiled-in weights are ours")
         };
         if head.embedding != transformer.length() || head.fingerprint != transformer.fingerprint() {
             return Err(wrong(format!(
-                "its weights are not those that the head was trained with; run `urlshort classify \
-                 train --model-dir {}` once",
-                folder.display()
+                "its weights are not those that the head was trained with; {again}"
             )));
         }
         let fingerprint = transformer.fingerprint().get(..8).unwrap_or("").to_owned();
@@ -366,19 +365,10 @@ impl Classifier {
         }
     }
 
-    /// The weighted geometric mean of two opinions, and whose it is in the end.
+    /// One opinion of two, and whose it is in the end.
     #[cfg(feature = "classify")]
     fn combine(&self, rules: &Shares, model: &Shares) -> (Shares, Decided, f32) {
-        let mut shares = [0.0; Category::COUNT];
-        for ((share, rules), model) in shares.iter_mut().zip(rules).zip(model) {
-            let mixed =
-                MODEL_SHARE * model.max(1e-6).ln() + (1.0 - MODEL_SHARE) * rules.max(1e-6).ln();
-            *share = mixed.exp();
-        }
-        let all: f32 = shares.iter().sum();
-        for share in &mut shares {
-            *share /= all;
-        }
+        let shares = head::mix(rules, model);
         let best = train::best_named(&shares).0;
         let agrees = |shares: &Shares| train::best_named(shares).0 == best;
         let decided = match (agrees(rules), agrees(model)) {

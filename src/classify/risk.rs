@@ -47,6 +47,7 @@ pub struct RiskRules {
     lent: Vec<&'static str>,
     shorteners: HashSet<&'static str>,
     runs: HashSet<&'static str>,
+    dressed: HashSet<&'static str>,
     harmless: HashSet<&'static str>,
 }
 
@@ -119,6 +120,7 @@ impl RiskRules {
             lent: list("lent").collect(),
             shorteners: list("shortener").collect(),
             runs: list("runs").collect(),
+            dressed: list("dressed").collect(),
             harmless: list("harmless").collect(),
         }
     }
@@ -235,15 +237,15 @@ impl RiskRules {
         let file: Vec<&str> = segments
             .last()
             .map_or(Vec::new(), |last| last.split('.').collect());
-        if let [.., before, end] = file.as_slice()
-            && self.runs.contains(end)
-        {
-            if file.len() > 2 && self.harmless.contains(before) {
+        if let [.., before, end] = file.as_slice() {
+            let runs = self.runs.contains(end);
+            let harmless = file.len() > 2 && self.harmless.contains(before);
+            if harmless && (runs || self.dressed.contains(end)) {
                 found.add(
                     format!("a program dressed up as a document (.{before}.{end})"),
                     0.85,
                 );
-            } else {
+            } else if runs {
                 found.add(format!("a file that runs when it is opened (.{end})"), 0.3);
             }
         }
@@ -376,6 +378,41 @@ mod tests {
             "{flagged} of {}",
             verdicts.len()
         );
+    }
+
+    #[test]
+    fn names_of_brands_are_found_in_the_shapes_that_phishers_give_them() {
+        for (url, reason) in [
+            // The beginning of the brand's own address.
+            (
+                "https://steamcommunity.com-trade.ru/offer/new",
+                "steamcommunity.com-trade",
+            ),
+            (
+                "https://paypal.de-sicherheitscenter.com/signin",
+                "stands in front",
+            ),
+            // A brand of two words.
+            ("https://ing-diba-konto-sperrung.com/verify", "ingdiba"),
+            ("https://office-365-mail-verify.weebly.com/", "office365"),
+            // Words that ask for trust, in other languages.
+            ("https://dhl-zollgebuehr-bezahlen.com/", "dhl with a word"),
+            (
+                "https://correos-envio-retenido.com/pago",
+                "correos with a word",
+            ),
+            ("https://sharefile.click/bewerbung.docx.js", "dressed up"),
+        ] {
+            check(url, Verdict::Suspicious, false, reason);
+        }
+        for url in [
+            "https://microsoft.it-solutions.example/",
+            "https://sparkassen-finanzportal.de/",
+            "https://mozilla.github.io/pdf.js/web/viewer.html",
+            "https://www.apple-tree-farm.example/orchard",
+        ] {
+            assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
+        }
     }
 
     #[test]

@@ -9,9 +9,14 @@ use crate::classify::risk::RiskRules;
 use crate::classify::words::Vocabulary;
 
 /// Names that are one letter away from a brand and yet their own.
-const OWN_NAMES: [&str; 12] = [
+const OWN_NAMES: [&str; 13] = [
     "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased", "revolt", "ledgers",
-    "strip", "stripes", "hermed",
+    "strip", "stripes", "hermed", "lithub",
+];
+
+/// Ends that brands have.
+const ENDS: [&str; 10] = [
+    "com", "net", "org", "de", "co", "fr", "es", "it", "pt", "io",
 ];
 
 impl RiskRules {
@@ -23,17 +28,15 @@ impl RiskRules {
         vocabulary: &Vocabulary,
         found: &mut Found,
     ) {
-        // A whole address of a brand in front of another site: paypal.com.example.org.
+        // A whole address of a brand in front of another site: paypal.com.example.org, or the
+        // beginning of one: paypal.com-login.example.
         for two in name
             .labels
             .windows(2)
             .take(name.labels.len().saturating_sub(2))
         {
             if let [brand, end] = two
-                && matches!(
-                    end.as_str(),
-                    "com" | "net" | "org" | "de" | "co" | "fr" | "es" | "it"
-                )
+                && (ENDS.contains(&end.as_str()) || begins_like_an_end(end))
                 && self.brands.like(brand).is_some()
             {
                 found.add(
@@ -56,9 +59,10 @@ impl RiskRules {
             let whole = self.likeness(label, vocabulary);
             let parts = label.split('-').filter(|part| part.len() < label.len());
             let part = whole.is_none().then(|| {
-                parts
+                let part = parts
                     .into_iter()
-                    .find_map(|part| self.likeness(part, vocabulary))
+                    .find_map(|part| self.likeness(part, vocabulary));
+                part.or_else(|| self.in_two(label))
             });
             let Some((brand, likeness)) = whole.or(part.flatten()) else {
                 if let Some((brand, word)) = self.glued(label) {
@@ -109,8 +113,23 @@ impl RiskRules {
     /// The brand that a token is like; words of a language are no typing errors.
     fn likeness(&self, token: &str, vocabulary: &Vocabulary) -> Option<(&'static str, Likeness)> {
         let (brand, likeness) = self.brands.like(token)?;
+        if likeness == Likeness::Typo && self.brands.is_own(brand, token) {
+            return Some((brand, Likeness::Same)); // sparkassen, of sparkasse
+        }
         let own = OWN_NAMES.contains(&token) || vocabulary.knows(token);
         (likeness != Likeness::Typo || !own).then_some((brand, likeness))
+    }
+
+    /// A brand of two words between others: `office-365`.
+    fn in_two(&self, label: &str) -> Option<(&'static str, Likeness)> {
+        let parts: Vec<&str> = label.split('-').collect();
+        parts
+            .windows(2)
+            .filter(|_| parts.len() > 2)
+            .find_map(|two| {
+                let found = self.brands.like(&two.concat());
+                found.filter(|(_, likeness)| *likeness == Likeness::Same)
+            })
     }
 
     /// A brand and a word that asks for trust, written as one word.
@@ -126,6 +145,12 @@ impl RiskRules {
                 (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
             })
     }
+}
+
+/// `com-login`; `it-` and `co-` begin honest names.
+fn begins_like_an_end(label: &str) -> bool {
+    let end = label.split_once('-').map_or("", |(end, _)| end);
+    ENDS.contains(&end) && !matches!(end, "it" | "co")
 }
 
 /// Letters of several alphabets in one label, and what can only be written in punycode.
