@@ -1,6 +1,7 @@
 //! Brands that phishers borrow: how a name can be made to look like one.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use crate::classify::letters::fold;
 
@@ -23,6 +24,9 @@ pub(super) enum Likeness {
 #[derive(Debug)]
 pub(super) struct Brands {
     own: HashMap<&'static str, Vec<&'static str>>,
+    /// The brands, and every host of theirs: gone through and asked for each URL.
+    names: Vec<&'static str>,
+    sites: HashSet<&'static str>,
 }
 
 impl Brands {
@@ -32,7 +36,15 @@ impl Brands {
             let mut names = line.split_ascii_whitespace();
             Some((names.next()?, names.collect()))
         });
-        Self { own: own.collect() }
+        let own: HashMap<&'static str, Vec<&'static str>> = own.collect();
+        let mut names: Vec<&'static str> = own.keys().copied().collect();
+        names.sort_unstable();
+        let sites = names.iter().chain(own.values().flatten()).copied();
+        Self {
+            sites: sites.collect(),
+            names,
+            own,
+        }
     }
 
     /// Whether `site` is a host of the brand itself.
@@ -43,11 +55,11 @@ impl Brands {
 
     /// Whether `site` belongs to any of the brands.
     pub(super) fn is_any(&self, site: &str) -> bool {
-        self.own.contains_key(site) || self.own.values().any(|sites| sites.contains(&site))
+        self.sites.contains(site)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.own.keys().copied()
+        self.names.iter().copied()
     }
 
     /// The brand that `token` (lower case, as people read it) is or looks like.

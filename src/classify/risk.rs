@@ -5,10 +5,10 @@
 
 mod names;
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
+use hashbrown::HashSet;
 use url::Host;
 use url::Url;
 
