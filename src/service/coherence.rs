@@ -14,14 +14,40 @@ use crate::slots::Slot;
 const SILENT_AFTER: i64 = 2_000_000;
 /// How long changes are remembered: as long as a far value may be refreshed from.
 const REMEMBERED: i64 = 600_000_000;
-/// Changes that are remembered at most.
-const MAX_CHANGES: usize = 200_000;
+/// From so many changes on, those that are a minute old are forgotten.
+const MANY_CHANGES: usize = 200_000;
 
 /// Feed times by slot, and the newest version of every code that changed lately.
 #[derive(Debug)]
 pub struct Coherence {
     read_at: Vec<AtomicI64>,
-    changed: Mutex<HashMap<u64, Known>>,
+    changed: Mutex<Changed>,
+}
+
+/// The newest version of every code that changed lately.
+#[derive(Debug)]
+struct Changed {
+    known: HashMap<u64, Known>,
+    /// With so many it is swept: twice as many as the last sweep left, since who makes links faster
+    /// than that forgets them would else sweep all of them for each.
+    sweep_at: usize,
+}
+
+impl Changed {
+    /// Forgets what is older than `age`, microseconds.
+    fn sweep(&mut self, now: i64, age: i64) {
+        self.known.retain(|_, known| now - known.at < age);
+        self.sweep_at = (self.known.len() * 2).max(MANY_CHANGES);
+    }
+}
+
+impl Default for Changed {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            sweep_at: MANY_CHANGES,
+        }
+    }
 }
 
 /// What is known of a code that changed lately.
@@ -105,10 +131,10 @@ impl Coherence {
 
     fn with<T>(&self, hash: u64, now: i64, change: impl FnOnce(&mut Known) -> T) -> T {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        if changed.len() >= MAX_CHANGES {
-            changed.retain(|_, known| now - known.at < REMEMBERED / 10);
+        if changed.known.len() >= changed.sweep_at {
+            changed.sweep(now, REMEMBERED / 10);
         }
-        change(changed.entry(hash).or_insert(Known::NOTHING))
+        change(changed.known.entry(hash).or_insert(Known::NOTHING))
     }
 
     /// Whether a value of this version is older than a change that was noted.
@@ -116,6 +142,7 @@ impl Coherence {
     pub fn is_outdated(&self, hash: u64, version: i64) -> bool {
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed
+            .known
             .get(&hash)
             .is_some_and(|known| version < known.version)
     }
@@ -123,7 +150,7 @@ impl Coherence {
     /// Forgets changes that no cache can contradict any more.
     pub fn prune(&self, now: Timestamp) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.retain(|_, known| now.micros() - known.at < REMEMBERED);
+        changed.sweep(now.micros(), REMEMBERED);
     }
 }
 
@@ -152,6 +179,27 @@ mod tests {
         assert!(coherence.note(1, 5, now) && !coherence.note(1, 5, now));
         coherence.expect(1, 5, now);
         assert!(!coherence.note(1, 5, now));
+    }
+
+    #[test]
+    fn many_changes_at_once_are_swept_now_and_then_and_not_each_time() {
+        let coherence = Coherence::default();
+        // Sweeping for each would be 10^11 steps: this would not end.
+        for n in 0..3 * MANY_CHANGES as u64 {
+            coherence.note(n, 1, Timestamp::from_micros(1));
+        }
+        assert!(coherence.is_outdated(0, 0), "what is new is kept");
+        let later = Timestamp::from_micros(REMEMBERED / 10 + 1);
+        let n = 3 * MANY_CHANGES as u64;
+        for n in n..n + 2 * MANY_CHANGES as u64 {
+            coherence.note(n, 1, later);
+        }
+        assert!(
+            !coherence.is_outdated(0, 0),
+            "a minute later there is no room for it"
+        );
+        let changed = coherence.changed.lock().unwrap();
+        assert!(changed.known.len() <= 4 * MANY_CHANGES);
     }
 
     #[test]
