@@ -15,6 +15,8 @@ mod answering;
 mod causes;
 #[path = "cli/classify.rs"]
 mod classify;
+#[path = "cli/demands.rs"]
+mod demands;
 #[path = "cli/diagnose.rs"]
 mod diagnose;
 #[path = "cli/loadtest.rs"]

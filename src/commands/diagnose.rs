@@ -16,6 +16,7 @@ mod offline;
 mod probe;
 mod process;
 mod reach;
+mod resp;
 mod shards;
 mod shell;
 mod spool;
@@ -51,7 +52,7 @@ const BROKEN: u8 = 69;
 /// Ask every dependency one question; say what is broken and what to do about it
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Exit status: 0 healthy, 1 degraded, 69 broken (no shard is usable), 78 configuration.\n\n\
+    after_help = "Exit status: 0 healthy, 1 degraded, 69 broken (no shard is usable, or `serve` would refuse them), 78 configuration.\n\n\
     A finding that is not well says why, what to do (->) and the next command to type ($).\n\n\
     Examples:\n  urlshort diagnose\n  urlshort diagnose --json\n  \
     urlshort diagnose --url http://127.0.0.1:8000   also ask a running `serve`\n  \
@@ -93,7 +94,7 @@ impl DiagnoseArgs {
 /// Does what was asked: once, or again and again.
 ///
 /// # Errors
-/// [`Failure::Status`] 1 where something is degraded, 69 where no shard is usable.
+/// [`Failure::Status`] 1 where something is degraded, 69 where no shard is usable or `serve` would refuse them.
 pub async fn run(loaded: &Loaded, args: DiagnoseArgs) -> Result<(), Failure> {
     let config = &loaded.config;
     if args.offline {

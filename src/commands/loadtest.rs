@@ -5,6 +5,7 @@ mod charts;
 mod clicks;
 mod compare;
 mod deadline;
+mod demands;
 mod environment;
 mod figures;
 mod files;
@@ -44,6 +45,7 @@ use self::args::ReportArgs;
 use self::args::RunArgs;
 use self::clicks::Clicks;
 use self::clicks::Span;
+use self::files::is_same;
 use self::files::is_stdout;
 use self::files::save;
 use self::files::writable;
@@ -81,12 +83,15 @@ pub async fn run(config: Config, args: LoadtestArgs) -> Result<(), Failure> {
 }
 
 async fn load(config: &Config, args: RunArgs) -> Result<(), Failure> {
-    let to_stdout = args.json.iter().chain(&args.html);
-    if to_stdout.filter(|path| is_stdout(path)).count() > 1 {
-        return Err(Failure::Usage(
-            "--json - and --html - would both go to stdout: name a file for one of them".to_owned(),
-        ));
+    if let (Some(json), Some(html)) = (&args.json, &args.html)
+        && is_same(json, html)
+    {
+        return Err(Failure::Usage(format!(
+            "--json {0} and --html {0} would both be written there: name a file for one of them",
+            json.display()
+        )));
     }
+    args.check_thresholds().map_err(Failure::Usage)?;
     for path in args.json.iter().chain(&args.html) {
         writable(path)?;
     }

@@ -1,7 +1,5 @@
 //! The only module that prints: results to stdout, everything else to stderr.
 
-#![expect(clippy::print_stderr, reason = "this module exists to print")]
-
 use std::fmt;
 use std::io::ErrorKind;
 use std::io::IsTerminal as _;
@@ -32,8 +30,10 @@ fn write(text: fmt::Arguments<'_>) {
         Ok(()) => (),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
-            eprintln!("urlshort: the result cannot be written: {error}");
-            std::process::exit(74);
+            failed(&Failure::Failed(format!(
+                "the result cannot be written: {error}"
+            )));
+            std::process::exit(1);
         }
     }
 }
@@ -71,14 +71,19 @@ pub fn json(value: &Value) {
 
 /// A line for people, beside the result.
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    complain(format_args!("{text}"));
+}
+
+/// Writes to stderr; where nobody can be told, the exit status still says it.
+fn complain(text: fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
 /// What went wrong, unless it was explained already.
 pub fn failed(failure: &Failure) {
     let text = failure.to_string();
     if !text.is_empty() {
-        eprintln!("urlshort: {text}");
+        complain(format_args!("urlshort: {text}"));
     }
 }
 

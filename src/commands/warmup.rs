@@ -112,7 +112,8 @@ pub async fn run(mut config: Config, args: WarmupArgs) -> Result<(), Failure> {
     }
     if has_far && !redirector.far_cache().wait_until_up(PATIENCE_CONNECT).await {
         return Err(Failure::Unavailable(
-            "cache.redis_url: Redis does not answer; start it, or correct the address".to_owned(),
+            "Redis does not answer (cache.redis_url, or REDIS_HOST); `urlshort diagnose` says why"
+                .to_owned(),
         ));
     }
     let (codes, source) = codes(&store, &args).await?;
@@ -338,8 +339,16 @@ fn tell(
     if failed == 0 {
         return Ok(());
     }
-    Err(Failure::Failed(format!(
-        "{failed} links were not loaded; run it again for them, or ask `urlshort diagnose`. {}",
+    let why = if reasons.is_empty() {
+        "`urlshort diagnose` says why".to_owned()
+    } else {
         reasons.join("; ")
-    )))
+    };
+    let what = format!("{failed} links were not loaded: {why}; run it again for them");
+    let near = tally.near.iter().map(|(_, warmed, _)| *warmed);
+    let mut places = near.chain(tally.far);
+    if places.all(|warmed| warmed.loaded + warmed.already_warm + warmed.missing == 0) {
+        return Err(Failure::Unavailable(what));
+    }
+    Err(Failure::Failed(what))
 }

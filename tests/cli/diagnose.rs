@@ -348,11 +348,7 @@ fn a_running_process_answers_for_itself_and_nobody_for_nobody() {
     let silent = format!("http://{}", silent.local_addr().unwrap());
     let done = folder.run(&["diagnose", "--quiet", "--url", &silent]);
     assert_eq!(done.status, Some(1));
-    assert!(
-        done.output.contains("says nothing for 2 s"),
-        "{}",
-        done.output
-    );
+    assert!(done.output.contains("says nothing"), "{}", done.output);
 }
 
 #[test]

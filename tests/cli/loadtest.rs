@@ -158,6 +158,22 @@ fn only_this_machine_is_loaded_unless_its_owner_says_so() {
         ),
         (&["--miss-ratio", "2"], "from 0 to 1"),
         (&["--json", "-", "--html", "-"], "name a file for one"),
+        (
+            &["--json", "same", "--html", "./same"],
+            "name a file for one",
+        ),
+        (&["--threshold", "create.p50<1s"], "no create is in --mix"),
+        (
+            &["--threshold", "clicks_missing<1", "--settle", "0"],
+            "not compared",
+        ),
+        (
+            &["--threshold", "p99.99<1s", "--duration", "1s"],
+            "run for longer",
+        ),
+        (&["https://127.0.0.1:1"], "behind the proxy"),
+        (&["http://127.0.0.1:1/path"], "without a path"),
+        (&["http://me:secret@127.0.0.1:1"], "holds credentials"),
         (&["--connections", "many"], "from 1 to 100000"),
         (&["host:port"], "http://127.0.0.1:8000"),
     ] {
@@ -269,83 +285,6 @@ fn a_search_in_which_no_rate_holds_has_failed() {
     assert_eq!(done.status, Some(99), "{done:?}");
     assert!(done.errors.contains("--slo"), "{done:?}");
     assert!(results["search"]["best"].is_null(), "{results}");
-}
-
-#[test]
-fn a_run_without_one_right_answer_has_failed() {
-    let folder = Folder::new();
-    let form = ["--keys", "keys.txt", "--rate", "50", "--duration", "1s"];
-    let lost = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
-    let (done, results) = load(&folder, server(lost, None), &form);
-    assert_eq!(done.status, Some(1), "{done:?}");
-    assert_eq!(results["totals"]["error_rate"], 1.0);
-    assert!(done.errors.contains("not one answer"), "{done:?}");
-}
-
-#[test]
-fn what_the_table_does_not_show_is_not_judged() {
-    let folder = Folder::new();
-    let form = ["--keys", "keys.txt", "--rate", "50", "--duration", "1s"];
-    let demand = ["--threshold", "p99<1h", "--threshold", "max<1h"];
-    let (done, results) = load(
-        &folder,
-        server(REDIRECT, None),
-        &[&form[..], &demand].concat(),
-    );
-    assert_eq!(done.status, Some(99), "{done:?}");
-    let judged = results["thresholds"].as_array().unwrap();
-    assert_eq!(judged[0]["holds"], false);
-    let why = judged[0]["value"].as_str().unwrap();
-    assert!(why.contains("50 requests are too few"), "{why}");
-    assert_eq!(judged[1]["holds"], true);
-    // The last start is not the end of the second: 50 in it are 50/s, and not more.
-    let rate = results["totals"]["rate"].as_f64().unwrap();
-    assert!(rate <= 50.0, "{rate}");
-    let saved = folder.json(&["loadtest", "report", "run.json", "run.json", "--json"]);
-    assert_eq!(saved["runs"].as_array().unwrap().len(), 2);
-    let run = &saved["runs"][1];
-    assert_eq!(run["file"], "run.json");
-    assert_eq!(run["results"]["totals"]["finished"], 50);
-}
-
-#[test]
-fn a_file_without_links_and_a_silent_server_are_told_apart() {
-    let folder = Folder::new();
-    let address = server(REDIRECT, None).to_string();
-    folder.write("empty.txt", "# nothing\n");
-    let done = folder.run(&["loadtest", &address, "--keys", "empty.txt"]);
-    assert_eq!(done.status, Some(1));
-    assert!(done.errors.contains("empty.txt names no link"), "{done:?}");
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = silent.local_addr().unwrap().to_string();
-    let done = folder.run(&["loadtest", &silent, "--timeout", "200ms"]);
-    assert_eq!(done.status, Some(69));
-    let said =
-        format!("http://{silent}/api/v1/links?status=active&limit=200: no answer within 200ms");
-    assert!(done.errors.contains(&said), "{done:?}");
-}
-
-#[test]
-fn a_search_with_steps_too_short_for_its_percentile_says_how_long_they_must_be() {
-    let folder = Folder::new();
-    let address = server(REDIRECT, None).to_string();
-    folder.write("keys.txt", &format!("abc {TARGET}\n"));
-    let search = [
-        "--find-max",
-        "--slo",
-        "p99<1s",
-        "--rate",
-        "50",
-        "--duration",
-        "2s",
-    ];
-    let aimed = [
-        "loadtest", &address, "--keys", "keys.txt", "--json", "run.json",
-    ];
-    let done = folder.run(&[&aimed[..], &search].concat());
-    assert_eq!(done.status, Some(2), "{done:?}");
-    assert!(done.errors.contains("a --duration of 20s"), "{done:?}");
-    folder.check_holds(&["keys.txt"]); // and no empty run.json
 }
 
 #[test]

@@ -63,6 +63,36 @@ fn misconfigured_servers_are_named_with_what_to_do() {
     );
 }
 
+#[test]
+fn a_redis_that_says_no_is_quoted_and_not_called_frozen() {
+    if setting("URLSHORT_TEST_KAFKA").is_none() {
+        return; // without servers there is no redis-server either
+    }
+    let redis = FullRedis::start();
+    let folder = Folder::new();
+    let cause = |url: &str| {
+        let done = folder
+            .program(&["diagnose", "--json"])
+            .env("URLSHORT__CACHE__REDIS_URL", url)
+            .done();
+        let found = named(&done, "redis");
+        assert_eq!(found["severity"], "warn", "{found}");
+        found["cause"].as_str().unwrap().to_owned()
+    };
+    let place = format!("127.0.0.1:{}", redis.port);
+    let alone = cause(&format!("redis-cluster://{place}"));
+    assert!(alone.contains("cluster support disabled"), "{alone}");
+    redis.tell("CONFIG SET requirepass right");
+    let closed = cause(&format!("redis://{place}"));
+    assert!(closed.contains("NOAUTH"), "{closed}");
+    let wrong = cause(&format!("redis://:wrong@{place}"));
+    assert!(wrong.contains("WRONGPASS"), "{wrong}");
+    if let Some(cluster) = setting("URLSHORT_TEST_REDIS_CLUSTER") {
+        let node = cause(&cluster.replace("redis-cluster://", "redis://"));
+        assert!(node.contains("a node of a Redis Cluster"), "{node}");
+    }
+}
+
 /// A Redis that refuses writes once it is full; gone when this is dropped.
 struct FullRedis {
     child: Child,
@@ -96,6 +126,13 @@ impl FullRedis {
             std::thread::yield_now();
         }
         Self { child, port }
+    }
+
+    fn tell(&self, words: &str) {
+        let mut client = Command::new("redis-cli");
+        client.args(["-p", &self.port.to_string()]);
+        let told = client.args(words.split(' ')).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
     }
 
     fn signal(&self, name: &str) {

@@ -272,3 +272,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         assert_eq!(errors, "", "{arguments:?}");
     }
 }
+
+#[test]
+fn a_full_disk_behind_the_messages_changes_no_exit_status() {
+    let folder = Folder::new();
+    for (arguments, status) in [
+        ("loadtest http://127.0.0.1:1", 69),
+        ("warmup --admin http://127.0.0.1:1", 69),
+        ("loadtest report nobody.json", 1),
+    ] {
+        let program = env!("CARGO_BIN_EXE_urlshort");
+        let ended = std::process::Command::new("sh")
+            .args(["-c", &format!("{program} {arguments} 2>/dev/full")])
+            .current_dir(folder.path("."))
+            .status();
+        assert_eq!(ended.unwrap().code(), Some(status), "{arguments}");
+    }
+}

@@ -15,6 +15,8 @@ use crate::commands::diagnose::finding::cause;
 use crate::commands::diagnose::finding::millis;
 use crate::commands::diagnose::finding::size;
 use crate::commands::diagnose::reach;
+use crate::commands::diagnose::reach::Reach;
+use crate::commands::diagnose::resp;
 use crate::commands::diagnose::shell;
 use crate::config::Loaded;
 use crate::slots::SLOTS;
@@ -36,11 +38,15 @@ pub(super) async fn redis(loaded: &Loaded) -> Finding {
     let answer = timeout(PATIENCE, far.ask()).await;
     far.close().await;
     let told = match answer {
+        Ok(Ok(Some(facts))) if facts.is_cluster && url.starts_with("redis://") => {
+            return a_node_of_many(url, &setting);
+        }
         Ok(Ok(Some(facts))) => return memory_of(&facts, url),
         Ok(Ok(None)) => return Finding::ok("redis", "not configured"),
         Ok(Err(error)) => Some(cause(&error)),
         Err(_) => None,
     };
+    let told = resp::refusal(url).await.or(told);
     let (host, port) = host_of(url);
     let away = reach::reach(&host, port).await;
     let away = away.explain(&host, port, told.as_deref(), &setting);
@@ -48,6 +54,18 @@ pub(super) async fn redis(loaded: &Loaded) -> Finding {
     let remedy = Remedy::new(away.cause, away.next, away.command.unwrap_or(ping));
     let what = "does not answer; until it does, every miss of a process goes to a shard";
     Finding::warn("redis", what, remedy)
+}
+
+/// A node of a cluster that is asked as if it were alone: it refuses most keys.
+fn a_node_of_many(url: &str, setting: &str) -> Finding {
+    let (host, port) = host_of(url);
+    let remedy = Remedy::new(
+        format!("{host}:{port} is a node of a Redis Cluster, and refuses the keys of other nodes"),
+        format!("name the cluster in {setting}: redis-cluster://{host}:{port}"),
+        format!("URLSHORT__CACHE__REDIS_URL=redis-cluster://{host}:{port} urlshort diagnose"),
+    );
+    let what = "answers, and remembers hardly any link";
+    Finding::warn("redis", what, remedy).with(json!({"is_cluster": true}))
 }
 
 /// Where a Redis URL leads.
@@ -119,7 +137,20 @@ pub(super) async fn kafka(loaded: &Loaded) -> Finding {
         Err(_) => return no_bus(loaded, None, list).await,
     };
     let latency = millis(facts.latency);
+    let silent = silent_brokers(loaded).await;
     let finding = match facts.partitions {
+        Some(n) if n == usize::from(SLOTS) && !silent.is_empty() => Finding::warn(
+            "kafka",
+            format!("topic {topic} has {n} partitions, {latency} ms; a broker does not answer"),
+            Remedy::new(
+                silent.join("; "),
+                format!(
+                    "bring it back, or take it out of {}",
+                    loaded.named("events.kafka_brokers")
+                ),
+                list,
+            ),
+        ),
         Some(n) if n == usize::from(SLOTS) => Finding::ok(
             "kafka",
             format!("topic {topic} has {n} partitions, {latency} ms"),
@@ -152,15 +183,35 @@ pub(super) async fn kafka(loaded: &Loaded) -> Finding {
     }))
 }
 
-/// No broker answers: why each of them does not.
-async fn no_bus(loaded: &Loaded, told: Option<String>, list: String) -> Finding {
-    let setting = loaded.named("events.kafka_brokers");
+/// The brokers that the configuration names.
+fn brokers(loaded: &Loaded) -> Vec<(String, u16)> {
     let brokers = loaded.config.events.kafka_brokers.iter();
     let addresses = brokers.filter_map(|broker| {
         let (host, port) = broker.rsplit_once(':')?;
         Some((host.to_owned(), port.parse::<u16>().ok()?))
     });
-    let addresses: Vec<(String, u16)> = addresses.collect();
+    addresses.collect()
+}
+
+/// Why brokers of the configuration cannot even be connected to, while another one answers.
+async fn silent_brokers(loaded: &Loaded) -> Vec<String> {
+    let setting = loaded.named("events.kafka_brokers");
+    let asked = brokers(loaded).into_iter().map(|(host, port)| {
+        let setting = &setting;
+        async move {
+            let reached = reach::reach(&host, port).await;
+            let is_away = reached != Reach::Accepted;
+            is_away.then(|| reached.explain(&host, port, None, setting).cause)
+        }
+    });
+    let asked = futures_util::future::join_all(asked).await;
+    asked.into_iter().flatten().collect()
+}
+
+/// No broker answers: why each of them does not.
+async fn no_bus(loaded: &Loaded, told: Option<String>, list: String) -> Finding {
+    let setting = loaded.named("events.kafka_brokers");
+    let addresses = brokers(loaded);
     let away = reach::explain_all(&addresses, told.as_deref(), &setting).await;
     let remedy = Remedy::new(away.cause, away.next, away.command.unwrap_or(list));
     let what = "does not answer; until it does, clicks wait in the spools";

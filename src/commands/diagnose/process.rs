@@ -20,6 +20,14 @@ pub(super) async fn ask(urls: &[Url]) -> Vec<Finding> {
 
 async fn one(url: &Url) -> Finding {
     let name = format!("serve ({})", url.as_str().trim_end_matches('/'));
+    if url.scheme() != "http" {
+        let remedy = Remedy::new(
+            format!("{}:// is not spoken here", url.scheme()),
+            "name the address behind the proxy that ends TLS, as http://HOST:PORT",
+            "urlshort diagnose --url http://127.0.0.1:8000",
+        );
+        return Finding::fail(&name, "cannot be asked", remedy);
+    }
     let ready = match ask::ask(&at(url, "/readyz"), None, PATIENCE).await {
         Ok(ready) => ready,
         Err(why) => return Finding::fail(&name, "does not answer", away(url, why).await),

@@ -109,7 +109,7 @@ impl Reach {
             Self::Accepted => match told.filter(|told| !is_silence(told)) {
                 None => away(
                     format!(
-                        "{at} accepts connections and then says nothing for 2 s: the process is frozen or overloaded, or another kind of server"
+                        "{at} accepts connections and then says nothing: the process is frozen or overloaded, or another kind of server"
                     ),
                     format!(
                         "look at the process and its log on {host}, and restart it if it stays silent"

@@ -25,7 +25,7 @@ use crate::commands::ask::local;
 use crate::config::Config;
 
 /// The rate where none is named: what the deployment before this one reached.
-const USUAL_RATE: Rate = Rate(1_500.0);
+pub(super) const USUAL_RATE: Rate = Rate(1_500.0);
 /// How long a run takes, and a step of a search.
 const USUAL_DURATION: Duration = Duration::from_secs(30);
 const USUAL_STEP: Duration = Duration::from_secs(10);
@@ -123,7 +123,7 @@ pub(super) struct RunArgs {
     /// So many connections that ask again once they are answered (closed loop)
     #[arg(long, value_name = "NUMBER", help_heading = "Load", conflicts_with_all = ["rate", "ramp", "find_max"],
         value_parser = |text: &str| arguments::number(text, 1, 100_000))]
-    concurrency: Option<u64>,
+    pub(super) concurrency: Option<u64>,
     /// A rate that climbs evenly and then holds: FROM:TO:TIME, as 1k:20k:2m
     #[arg(long, value_name = "RAMP", help_heading = "Load", conflicts_with_all = ["rate", "find_max"])]
     pub(super) ramp: Option<Ramp>,
@@ -297,27 +297,6 @@ impl RunArgs {
         let long_enough = needed.fold(0.0, f64::max) * 1.1 / rate.0;
         let step = Duration::from_secs_f64(long_enough.min(LONGEST_STEP.as_secs_f64()));
         self.form_of(discipline, self.duration.unwrap_or(USUAL_STEP.max(step)))
-    }
-
-    /// Whether a step at `rate` has enough requests for every percentile of --slo.
-    ///
-    /// # Errors
-    /// What to do about it.
-    pub(super) fn is_long_enough(&self, rate: Rate) -> Result<(), String> {
-        let seconds = self.form_at(rate).duration.as_secs_f64();
-        let missing = self
-            .slo
-            .iter()
-            .find(|one| one.requests_needed() > (seconds * rate.0 + 0.5).floor());
-        missing.map_or(Ok(()), |one| {
-            let needed = one.requests_needed();
-            Err(format!(
-                "{seconds} s at {:.0}/s are too few requests for {one}, which takes {needed:.0}: \
-                 name a --duration of {:.0}s, or none",
-                rate.0,
-                (needed / rate.0).ceil()
-            ))
-        })
     }
 
     fn form_of(&self, discipline: Discipline, duration: Duration) -> Form {

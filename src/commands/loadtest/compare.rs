@@ -93,10 +93,24 @@ impl FromStr for FailOn {
         let figure = FIGURES.iter().find(|(known, ..)| *known == name.trim());
         let (figure, ..) = figure.ok_or_else(|| format!("knows no {name:?}: there are {names}"))?;
         let number = rest.trim_start_matches(['<', '>']).trim();
-        let number = number.strip_suffix('%').and_then(|n| n.parse::<f64>().ok());
+        let signed = Some(number).filter(|number| number.starts_with(['+', '-']));
+        let number = signed.and_then(|number| number.strip_suffix('%'));
+        let number = number.and_then(|number| number.parse::<f64>().ok());
         let change = number
             .filter(|number| number.is_finite())
-            .ok_or_else(|| format!("compares with {rest:?}: a percentage, as >+10%"))?;
+            .ok_or_else(|| format!("compares with {rest:?}: a change in percent, as >+10%"))?;
+        // Fewer answers a second are worse, and more of everything else.
+        let is_worse = if *figure == "rps" {
+            rest.starts_with('<') && change <= 0.0
+        } else {
+            rest.starts_with('>') && change >= 0.0
+        };
+        if !is_worse {
+            return Err(format!(
+                "would fail on what is better: write rps<-5%, or {}>+10%",
+                if *figure == "rps" { "p99" } else { figure }
+            ));
+        }
         Ok(Self {
             text: text.to_owned(),
             figure,
@@ -414,7 +428,9 @@ mod tests {
         assert!(!breaks("p99>+10%", &short), "nobody can tell");
         let demand: FailOn = "p99>+10%".parse().unwrap();
         assert!(short.iter().any(|row| demand.is_unjudged_by(row)));
-        for bad in ["p99", "p98>5%", "p99>5", "p99>x%"] {
+        for bad in [
+            "p99", "p98>5%", "p99>5", "p99>x%", "p99>10%", "rps>+10%", "p99<-5%",
+        ] {
             assert!(bad.parse::<FailOn>().is_err(), "{bad}");
         }
     }

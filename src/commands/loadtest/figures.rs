@@ -51,20 +51,20 @@ fn time_axis(results: &Results) -> (Axis, Vec<Mark>) {
 }
 
 fn over_time(results: &Results) -> Figure {
-    type Read = fn(&Hdr) -> f64;
     let (x, mut marks) = time_axis(results);
     let seen: Vec<&Point> = with_answers(results).collect();
-    let lines: [(&'static str, &str, Read); 3] = [
-        ("c", "slowest", Hdr::max),
-        ("b", "p99", |hdr| hdr.at(0.99)),
-        ("a", "p50", |hdr| hdr.at(0.5)),
-    ];
-    let of = |value: Read| {
+    let of = |value: fn(&Hdr) -> f64| {
         let points = seen
             .iter()
             .map(|point| (middle(point), value(&point.latency)));
         points.collect::<Vec<_>>()
     };
+    let (name, quantile) = steepest(&seen);
+    let mut lines = vec![("c", "slowest", of(Hdr::max))];
+    if quantile > 0.5 {
+        lines.push(("b", name, line(&seen, quantile)));
+    }
+    lines.push(("a", "p50", line(&seen, 0.5)));
     let least = of(Hdr::min)
         .into_iter()
         .map(|(_, ms)| ms)
@@ -75,14 +75,40 @@ fn over_time(results: &Results) -> Figure {
         .fold(0.0, f64::max);
     let least = if least.is_finite() { least } else { 0.1 };
     let y = Axis::log("ms", least, most);
-    marks.extend(lines.map(|(class, _, value)| Mark::Line(class, of(value))));
+    let names = lines.iter();
+    let legend = names.map(|(class, name, _)| (*class, (*name).to_owned()));
+    let legend = legend.collect();
+    marks.extend(
+        lines
+            .into_iter()
+            .map(|(class, _, line)| Mark::Line(class, line)),
+    );
     Figure {
         title: "Latency over time",
         svg: chart("Latency over time", (&x, &y), &marks),
-        legend: lines
-            .map(|(class, name, _)| (class, name.to_owned()))
-            .to_vec(),
+        legend,
     }
+}
+
+/// The highest percentile, with its name, that most of these seconds have requests enough for.
+fn steepest(points: &[&Point]) -> (&'static str, f64) {
+    let known = [("p99", 0.99), ("p90", 0.9)];
+    let of = |quantile| {
+        let supported = points
+            .iter()
+            .filter_map(|point| point.latency.supported(quantile));
+        supported.count() * 2 > points.len()
+    };
+    let found = known.into_iter().find(|(_, quantile)| of(*quantile));
+    found.unwrap_or(("p50", 0.5))
+}
+
+/// A percentile second by second, where there are requests enough for it.
+fn line(points: &[&Point], quantile: f64) -> Vec<(f64, f64)> {
+    let points = points.iter();
+    let known =
+        points.filter_map(|point| Some((middle(point), point.latency.supported(quantile)?)));
+    known.collect()
 }
 
 fn throughput(results: &Results) -> Figure {
@@ -195,13 +221,24 @@ fn statuses(results: &Results) -> Figure {
 }
 
 fn two_over_time(before: &Results, after: &Results) -> Figure {
-    let p99 = |results: &Results| -> Vec<(f64, f64)> {
-        let points = with_answers(results).filter(|point| !point.warmup);
-        points
-            .map(|point| (middle(point), point.latency.at(0.99)))
+    fn counted(results: &Results) -> Vec<&Point> {
+        with_answers(results)
+            .filter(|point| !point.warmup)
             .collect()
+    }
+    let (first, second) = (counted(before), counted(after));
+    let (of_first, of_second) = (steepest(&first), steepest(&second));
+    let (name, quantile) = if of_first.1 < of_second.1 {
+        of_first
+    } else {
+        of_second
     };
-    let (first, second) = (p99(before), p99(after));
+    let (first, second) = (line(&first, quantile), line(&second, quantile));
+    let title = match name {
+        "p99" => "p99 over time",
+        "p90" => "p90 over time",
+        _ => "p50 over time",
+    };
     let all = || first.iter().chain(&second);
     let least = all().map(|(_, ms)| *ms).fold(f64::INFINITY, f64::min);
     let most = all().map(|(_, ms)| *ms).fold(0.0, f64::max);
@@ -213,8 +250,8 @@ fn two_over_time(before: &Results, after: &Results) -> Figure {
         Mark::Line("b", second.clone()),
     ];
     Figure {
-        title: "p99 over time",
-        svg: chart("p99 over time", (&x, &y), &marks),
+        title,
+        svg: chart(title, (&x, &y), &marks),
         legend: vec![
             ("a", "first run (A)".to_owned()),
             ("b", "second run (B)".to_owned()),

@@ -10,6 +10,16 @@ pub(super) fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Whether two names mean one file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let plain = |path: &Path| {
+        let whole = std::path::absolute(path).ok();
+        whole.map(|path| path.components().collect::<std::path::PathBuf>())
+    };
+    let real = |path: &Path| path.canonicalize().ok();
+    plain(one) == plain(other) || real(one).is_some_and(|path| Some(path) == real(other))
+}
+
 /// Refuses a file before the run that it could not be written after.
 pub(super) fn writable(path: &Path) -> Result<(), Failure> {
     if is_stdout(path) {

@@ -24,6 +24,8 @@ use crate::domain::route::LinkState;
 use crate::domain::target::TargetPolicy;
 use crate::domain::time::Timestamp;
 
+/// Links of a seed run that are looked for before it is followed.
+const PROBES: usize = 20;
 /// Links of one page of the list.
 const PAGE: usize = 200;
 
@@ -130,7 +132,11 @@ pub(super) async fn load(
     let keys = match source {
         Source::List => listed(most, target).await?,
         Source::File(path) => in_file(path, most, target).await?,
-        Source::Seed(count, seed) => seeded(count, seed, most),
+        Source::Seed(count, seed) => {
+            let keys = seeded(count, seed, most);
+            are_there(&keys, (count, seed), target).await?;
+            keys
+        }
     };
     if keys.is_empty() {
         return Err(Failure::Failed(match source {
@@ -163,6 +169,13 @@ async fn listed(most: usize, target: &Target) -> Result<Vec<Key>, Failure> {
                  data_dir/admin-key lies, or name the links with --keys FILE or --seed-run COUNT"
                     .to_owned(),
             ));
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Err(Failure::Failed(format!(
+                "{}: no API of urlshort answers there (404); name the public port, not the admin \
+                 one",
+                target.url
+            )));
         }
         if !status.is_success() {
             return Err(Failure::Unavailable(format!(
@@ -231,6 +244,29 @@ async fn in_file(path: &Path, most: usize, target: &Target) -> Result<Vec<Key>, 
         keys.extend(Key::new(code, status, location));
     }
     Ok(keys)
+}
+
+/// Looks for some of the links of a seed run, spread over all of them.
+async fn are_there(
+    keys: &[Key],
+    (count, seed): (u64, u64),
+    target: &Target,
+) -> Result<(), Failure> {
+    let mut line = target.line().await?;
+    let step = (keys.len() / PROBES).max(1);
+    for key in keys.iter().rev().step_by(step) {
+        let path = format!("/{}", key.code.as_str());
+        let question = target.question(Method::HEAD, &path)?;
+        let (head, _) = target.ask(&mut line, question, &path).await?;
+        if head.status == StatusCode::NOT_FOUND {
+            return Err(Failure::Failed(format!(
+                "--seed-run {count}:{seed}: {} is not there; make them with `urlshort seed --count \
+                 {count} --seed {seed}`",
+                key.code.as_str()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn seeded(count: u64, seed: u64, most: usize) -> Vec<Key> {

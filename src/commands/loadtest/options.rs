@@ -175,6 +175,13 @@ impl Mix {
             .map_or(Operation::Redirect, |(operation, _)| *operation)
     }
 
+    /// The part of all requests that do this, 0 to 1.
+    pub(super) fn share(&self, operation: Operation) -> f64 {
+        let total: f64 = self.0.iter().map(|(_, share)| share).sum();
+        let of = self.0.iter().filter(|(known, _)| *known == operation);
+        of.map(|(_, share)| share).sum::<f64>() / total
+    }
+
     /// Whether any of `operations` occurs.
     pub(super) fn has(&self, operations: &[Operation]) -> bool {
         self.0

@@ -142,14 +142,20 @@ fn tiles(results: &Results) -> Vec<Tile> {
         },
         Tile {
             name: "latency p50",
-            value: table::time(totals.latency.at(0.5)),
-            note: format!("service time {}", table::time(totals.service_time.at(0.5))),
+            value: table::time_or_dash(totals.latency.supported(0.5)),
+            note: format!(
+                "service time {}",
+                table::time_or_dash(totals.service_time.supported(0.5))
+            ),
             is_bad: false,
         },
         Tile {
             name: "latency p99",
-            value: table::time(totals.latency.at(0.99)),
-            note: format!("service time {}", table::time(totals.service_time.at(0.99))),
+            value: table::time_or_dash(totals.latency.supported(0.99)),
+            note: format!(
+                "service time {}",
+                table::time_or_dash(totals.service_time.supported(0.99))
+            ),
             is_bad: false,
         },
         Tile {

@@ -56,6 +56,9 @@ pub(super) async fn scrape(urls: &[Url]) -> Result<Scrape, String> {
                 answer.status
             ));
         }
+        if !answer.body.contains("urlshort_build_info{") {
+            return Err(format!("{url}: no metrics of urlshort are there"));
+        }
         sum.add(&answer.body);
     }
     Ok(sum)

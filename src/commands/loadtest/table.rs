@@ -103,13 +103,21 @@ pub(super) fn render(results: &Results) -> String {
     lines.0
 }
 
+/// A number that somebody typed, with at most two digits behind the point.
+fn plain(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// What was asked for, in one line.
 pub(super) fn headline(plan: &Plan) -> String {
     let load = match (plan.rate, plan.ramp) {
-        (Some(rate), _) => format!("{:.0} requests/s by plan", rate.0),
+        (Some(rate), _) => format!("{} requests/s by plan", plain(rate.0)),
         (None, Some(ramp)) => format!(
-            "{:.0} to {:.0} requests/s within {:.0} s by plan",
-            ramp.from.0, ramp.to.0, ramp.seconds
+            "{} to {} requests/s within {} s by plan",
+            plain(ramp.from.0),
+            plain(ramp.to.0),
+            plain(ramp.seconds)
         ),
         (None, None) => "as fast as the answers come".to_owned(),
     };
@@ -155,7 +163,9 @@ fn requests(lines: &mut Lines, results: &Results) {
         ),
     );
     let wanted = results.plan.rate;
-    let wanted = wanted.map_or(String::new(), |rate| format!(" of {:.0}/s wanted", rate.0));
+    let wanted = wanted.map_or(String::new(), |rate| {
+        format!(" of {}/s wanted", plain(rate.0))
+    });
     lines.row(
         "rate",
         &format!(
@@ -255,10 +265,14 @@ fn service(lines: &mut Lines, results: &Results) {
                     clicks.unanswered
                 ),
             );
+            if clicks.surplus > 0 {
+                let why = "others follow these links too: what is missing cannot be told";
+                lines.row("", why);
+            }
             let state = if clicks.complete {
                 "complete"
             } else {
-                "NOT complete"
+                "NOT complete, some process may hold clicks (`urlshort diagnose` names it),"
             };
             lines.row(
                 "",

@@ -48,16 +48,23 @@ impl Target {
     ) -> Result<Self, Failure> {
         let shown = url.clone();
         let failed = |why: String| Failure::Failed(format!("{shown}: {why}"));
-        if url.scheme() != "http" {
-            return Err(failed(
-                "only http:// can be loaded; name the address behind the proxy that ends TLS"
-                    .to_owned(),
-            ));
+        let usage = |why: &str| Failure::Usage(format!("{shown}: {why}"));
+        match url.scheme() {
+            "http" => (),
+            "https" => {
+                return Err(usage(
+                    "only http:// can be loaded; name the address behind the proxy that ends TLS",
+                ));
+            }
+            _ => return Err(usage("only http:// can be loaded")),
         }
         if url.path() != "/" || url.query().is_some() {
-            return Err(failed(
-                "name the service alone, without a path; what is asked is set by --mix".to_owned(),
+            return Err(usage(
+                "name the service alone, without a path; what is asked is set by --mix",
             ));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(usage("holds credentials; the API key is given with --key"));
         }
         let name = shown
             .host_str()

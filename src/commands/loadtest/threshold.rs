@@ -10,6 +10,7 @@ use super::hdr;
 use super::hdr::Hdr;
 use super::options::Operation;
 use super::options::span;
+use super::results::Known;
 use super::results::Results;
 
 /// One demand.
@@ -199,6 +200,16 @@ impl Threshold {
         }
     }
 
+    /// The operation that it is about, if it is about one alone.
+    pub(super) const fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// Whether it takes a comparison of the clicks.
+    pub(super) fn is_of_clicks(&self) -> bool {
+        self.metric == Metric::ClicksMissing
+    }
+
     /// Requests without which it cannot be judged.
     pub(super) fn requests_needed(&self) -> f64 {
         match self.metric {
@@ -228,7 +239,10 @@ impl Threshold {
             };
         }
         if self.metric == Metric::ClicksMissing {
-            return "not measured: the clicks were not compared".to_owned();
+            return match &results.clicks {
+                Known::Yes(_) => "not measured: others followed these links too".to_owned(),
+                Known::No { not_known } => format!("not measured: {not_known}"),
+            };
         }
         format!(
             "not measured: {finished} requests are too few, it takes {:.0}",
@@ -265,7 +279,8 @@ impl Threshold {
             Metric::Dropped => Some(totals.dropped as f64),
             Metric::Late => Some((totals.late_busy + totals.late_generator) as f64),
             Metric::ClicksMissing => {
-                let clicks = results.clicks.get()?;
+                // Somebody else's clicks may stand for lost ones.
+                let clicks = results.clicks.get().filter(|clicks| clicks.surplus == 0)?;
                 Some(clicks.missing as f64)
             }
         }
