@@ -81,7 +81,8 @@ async fn of_server(shard: &ShardUrl, error: Option<&StoreError>, setting: &str) 
     if let Some(refusal) = error.and_then(|error| chained::<DbError>(error)) {
         return refused(shard, refusal, setting);
     }
-    let Some((host, port)) = shard.addresses().into_iter().next() else {
+    let addresses = shard.addresses();
+    let Some((host, port)) = addresses.first() else {
         return Remedy::new(
             error.map_or_else(|| "silent for 2 s".to_owned(), |error| cause(error)),
             format!("start the server, or correct {setting}"),
@@ -89,8 +90,8 @@ async fn of_server(shard: &ShardUrl, error: Option<&StoreError>, setting: &str) 
         );
     };
     let told = error.map(|error| cause(error));
-    let away = reach::explain_all(&shard.addresses(), told.as_deref(), setting).await;
-    let ready = format!("pg_isready -h {} -p {port}", shell::quoted(&host));
+    let away = reach::explain_all(&addresses, told.as_deref(), setting).await;
+    let ready = format!("pg_isready -h {} -p {port}", shell::quoted(host));
     Remedy::new(away.cause, away.next, away.command.unwrap_or(ready))
 }
 
@@ -125,7 +126,7 @@ fn refused(shard: &ShardUrl, refusal: &DbError, setting: &str) -> Remedy {
 
 /// `createdb` for the database that the URL names.
 fn create_database(shard: &ShardUrl) -> String {
-    let login = shard.to_string().replace(":***@", "@");
+    let login = shell::login(shard);
     let (server, name) = login.rsplit_once('/').unwrap_or((login.as_str(), ""));
     format!(
         "createdb --maintenance-db={} {}",

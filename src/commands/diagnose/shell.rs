@@ -21,7 +21,7 @@ pub(super) fn sql(shard: &ShardUrl, statement: &str) -> String {
 }
 
 /// The shard's URL without its password, which `psql` asks for.
-fn login(shard: &ShardUrl) -> String {
+pub(super) fn login(shard: &ShardUrl) -> String {
     shard.to_string().replace(":***@", "@")
 }
 
