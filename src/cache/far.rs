@@ -5,11 +5,13 @@
 //! to count as a miss: nothing here is worth waiting for.
 
 mod breaker;
+mod reads;
 mod redis;
 mod scripts;
 mod value;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,21 +38,21 @@ pub enum FarCache {
 }
 
 /// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum FarError {
     /// It did not answer in time: go to the database. Whether a write happened is unknown.
     #[error("the far cache is unavailable")]
     Unavailable {
         /// What the driver said.
         #[source]
-        source: Box<dyn Error + Send + Sync>,
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// It answered no, as a full one does that may not evict: the same again fails again.
     #[error("the far cache refused the command")]
     Refused {
         /// What it said.
         #[source]
-        source: Box<dyn Error + Send + Sync>,
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// Not asked: it failed a moment ago and is being probed.
     #[error("the far cache failed a moment ago and is being probed")]
@@ -92,12 +94,12 @@ impl FarCache {
     /// What stands under `code`; what cannot be read is a miss.
     ///
     /// # Errors
-    /// [`FarError`], within 25 ms.
+    /// [`FarError`], within 25 ms of being sent, which is at the end of this turn of the loop.
     pub async fn get(&self, namespace: &str, code: &ShortCode) -> Result<FarFound, FarError> {
         let Self::Redis(redis) = self else {
             return Ok(FarFound::Miss);
         };
-        let Some(raw) = redis.read(&key(namespace, code)).await? else {
+        let Some(raw) = redis.read(key(namespace, code).into()).await? else {
             return Ok(FarFound::Miss);
         };
         Ok(value::decode(raw).unwrap_or_else(|value::Undecodable| {
@@ -239,5 +241,5 @@ impl FarCache {
 }
 
 fn key(namespace: &str, code: &ShortCode) -> String {
-    format!("us:{namespace}:{code}")
+    ["us:", namespace, ":", code.as_str()].concat()
 }

@@ -33,6 +33,8 @@ const UNKNOWN_ENTRIES: usize = 50_000;
 const UNKNOWN_LIFETIME: i64 = 1_000_000;
 /// What an entry costs besides its texts: the entry, its counts, and the cache's own bookkeeping.
 const ENTRY_BYTES: usize = 220;
+/// A longer `Location` is not copied but shared.
+const MAX_COPIED: usize = 256;
 
 /// A route with its `Location` ready. What every hit reads comes first, in one line of memory.
 #[derive(Debug)]
@@ -83,10 +85,13 @@ impl NearEntry {
         &self.route
     }
 
-    /// The `Location`, shared.
+    /// The `Location`: copied, so that no other worker counts references to it, and since counting
+    /// them takes 32 bytes for each link once it is shared; a long one is shared.
     #[must_use]
     pub fn location(&self) -> HeaderValue {
-        self.location.clone()
+        let copied = (self.location.len() <= MAX_COPIED)
+            .then(|| HeaderValue::from_bytes(self.location.as_bytes()).ok());
+        copied.flatten().unwrap_or_else(|| self.location.clone())
     }
 
     /// The target as text.

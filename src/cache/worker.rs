@@ -19,8 +19,6 @@ use crate::cache::near::NearEntry;
 const MAX_LINKS: usize = 32_768;
 /// Every so many hits the near cache is asked, so that it knows what is in use.
 const TELL_EVERY: u32 = 32;
-/// A longer `Location` is not copied but shared.
-const MAX_COPIED: usize = 256;
 
 /// The table of one worker, by the hash of the code.
 #[derive(Debug, Default)]
@@ -79,13 +77,9 @@ impl WorkerCache {
         if self.0.len() >= MAX_LINKS {
             self.0.clear();
         }
-        let shared = entry.location();
-        let copied = (shared.len() <= MAX_COPIED)
-            .then(|| HeaderValue::from_bytes(shared.as_bytes()).ok())
-            .flatten();
         let followed = Followed {
+            location: entry.location(),
             entry,
-            location: copied.unwrap_or(shared),
             hits: 0,
         };
         self.0.insert(hash, followed);
@@ -149,7 +143,7 @@ mod tests {
         assert_eq!(found.location(), "https://example.com/1");
         let asked = (0..TELL_EVERY * 4).filter(|_| !own.holds(code, b"abc"));
         assert_eq!(asked.count(), 4);
-        let long = format!("https://example.com/{}", "x".repeat(MAX_COPIED));
+        let long = format!("https://example.com/{}", "x".repeat(300));
         own.put(code, entry("abc", &long));
         assert_eq!(own.followed(code).unwrap().location(), *long);
         for other in 0..MAX_LINKS as u64 {

@@ -118,8 +118,22 @@ pub(super) fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
     (1..=253).contains(&name.len())
         && name.bytes().all(plain)
-        && url::Host::parse(name).is_ok()
+        && (is_common(name) || url::Host::parse(name).is_ok())
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// Whether the full check, which costs a microsecond, would agree: an IPv4 address or a plain name.
+fn is_common(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.iter().all(u8::is_ascii_alphanumeric) && !bytes.is_empty() && bytes.len() < 64
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.starts_with(|first: char| first.is_ascii_digit());
+    if is_number {
+        return name.parse::<Ipv4Addr>().is_ok();
+    }
+    name.split('.').all(is_label)
 }
 
 /// The right-most address that is no proxy of ours.

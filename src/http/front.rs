@@ -102,7 +102,7 @@ impl Front {
             (peer, request.headers()),
             asked,
         );
-        let mut response = redirect(entry, link.location(), &self.permanent);
+        let mut response = redirect(entry, link.location(), || self.permanent.clone());
         if state.health.is_draining() {
             response
                 .head_mut()
@@ -131,18 +131,18 @@ pub(super) fn permanent_cache_control(state: &AppState) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(PRIVATE_NO_STORE)
 }
 
-/// The redirect of an entry, to `location`.
+/// The redirect of an entry, to `location`; a permanent one is cached as `permanent` says.
 pub(super) fn redirect(
     entry: &NearEntry,
     location: HeaderValue,
-    permanent: &HeaderValue,
+    permanent: impl FnOnce() -> HeaderValue,
 ) -> HttpResponse {
     let route = entry.route();
     let (status, caching) = match route.status {
         RedirectStatus::Found => (StatusCode::FOUND, PRIVATE_NO_STORE),
         RedirectStatus::Temporary => (StatusCode::TEMPORARY_REDIRECT, PRIVATE_NO_STORE),
-        RedirectStatus::MovedPermanently => (StatusCode::MOVED_PERMANENTLY, permanent.clone()),
-        RedirectStatus::Permanent => (StatusCode::PERMANENT_REDIRECT, permanent.clone()),
+        RedirectStatus::MovedPermanently => (StatusCode::MOVED_PERMANENTLY, permanent()),
+        RedirectStatus::Permanent => (StatusCode::PERMANENT_REDIRECT, permanent()),
     };
     let mut response = HttpResponse::new(status);
     let headers = response.headers_mut();

@@ -7,6 +7,7 @@ mod client;
 mod confirm;
 mod error;
 mod figures;
+mod follow;
 mod front;
 mod labels;
 mod links;

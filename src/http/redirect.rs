@@ -97,7 +97,7 @@ impl Path {
 }
 
 /// A code that somebody may own: no look-up for anything else.
-fn followable(text: &str) -> Option<ShortCode> {
+pub(super) fn followable(text: &str) -> Option<ShortCode> {
     text.parse::<ShortCode>()
         .ok()
         .filter(|code| !code.is_reserved())
@@ -123,7 +123,8 @@ fn percent_decoded(path: &str) -> Option<std::borrow::Cow<'_, str>> {
     (!text.chars().any(char::is_control)).then_some(text.into())
 }
 
-async fn follow_code(
+/// The answer to whoever follows a code.
+pub(super) async fn follow_code(
     state: &Arc<AppState>,
     worker: usize,
     request: &HttpRequest,
@@ -213,11 +214,9 @@ pub(super) async fn count_and_redirect(
         // A visitor's bytes that cannot stand in a header are not sent on.
         Some(url) => HeaderValue::try_from(url).unwrap_or_else(|_| entry.location()),
     };
-    Ok(front::redirect(
-        entry,
-        location,
-        &front::permanent_cache_control(state),
-    ))
+    Ok(front::redirect(entry, location, || {
+        front::permanent_cache_control(state)
+    }))
 }
 
 /// The entry behind a code, tombstones included.

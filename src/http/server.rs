@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use actix_web::App;
 use actix_web::FromRequest;
@@ -19,11 +20,13 @@ use actix_web::dev::Service as _;
 use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::web;
+use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use futures_util::future::ready;
 
 use crate::http::classify;
 use crate::http::error::ApiError;
+use crate::http::follow;
 use crate::http::front::Front;
 use crate::http::links;
 use crate::http::pages;
@@ -34,6 +37,7 @@ use crate::http::state::AppState;
 use crate::http::stats;
 use crate::http::warm;
 use crate::http::wrap;
+use crate::http::wrap::Begun;
 use crate::store::Store;
 
 /// Tunnels keep idle connections for 90 s; ours must outlive theirs.
@@ -186,14 +190,22 @@ pub fn public(
                 if let Some(response) = front.answer(&request) {
                     return Either::Left(ready(Ok(request.into_response(response))));
                 }
+                if let Some(code) = follow::code_of(&state, &request) {
+                    let followed = follow::follow(Arc::clone(&state), worker, request, code);
+                    return Either::Right(followed.map(Ok).boxed_local());
+                }
                 let begun = match wrap::begin(&state, &request) {
                     Ok(begun) => begun,
                     Err(error) => {
-                        return Either::Left(ready(Ok(wrap::refuse(&state, request, &error))));
+                        let begun = Begun::at(Instant::now(), &request);
+                        let refused = wrap::refuse(&state, begun, request, &error);
+                        return Either::Left(ready(Ok(refused)));
                     }
                 };
                 let (state, answer) = (Arc::clone(&state), inner.call(request));
-                Either::Right(async move { Ok(wrap::finish(&state, begun, answer.await?)) })
+                let finished = async move { Ok(wrap::finish(&state, begun, answer.await?)) };
+                // In a box, so that a near hit does not move the room for it.
+                Either::Right(finished.boxed_local())
             })
     };
     let server = HttpServer::new(factory)

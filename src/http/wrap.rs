@@ -30,7 +30,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Other hosts learn nothing; the form's own origin is told, so that strangers' forms are known.
 const PAGE_REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
 
-/// What is noted of a request before it goes on inwards.
+/// What is noted of a request before it is answered.
 #[derive(Debug)]
 pub(super) struct Begun {
     at: Instant,
@@ -40,12 +40,25 @@ pub(super) struct Begun {
     _in_flight: InFlight,
 }
 
+impl Begun {
+    /// Notes a request that came at this moment.
+    pub(super) fn at(at: Instant, request: &ServiceRequest) -> Self {
+        Self {
+            at,
+            id: request_id(request),
+            method: method_label(request.method()),
+            route: route_label(request.path()),
+            _in_flight: InFlight::new(),
+        }
+    }
+}
+
 /// Counted while it lives, also where a visitor hangs up.
 #[derive(Debug)]
-struct InFlight;
+pub(super) struct InFlight;
 
 impl InFlight {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         telemetry::http_in_flight(1);
         Self
     }
@@ -82,16 +95,16 @@ pub(super) fn id_of(request: &HttpRequest) -> String {
         .unwrap_or_default()
 }
 
-/// Notes the request, or refuses it: a host that is not ours.
+/// Notes the request for those who answer it, or refuses it: a host that is not ours.
 pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun, ApiError> {
-    let begun = Begun {
-        at: Instant::now(),
-        id: request_id(request),
-        method: method_label(request.method()),
-        route: route_label(request.path()),
-        _in_flight: InFlight::new(),
-    };
+    admit(state, request)?;
+    let begun = Begun::at(Instant::now(), request);
     request.extensions_mut().insert(begun.id.clone());
+    Ok(begun)
+}
+
+/// Whether the request is for a host that we are.
+pub(super) fn admit(state: &AppState, request: &ServiceRequest) -> Result<(), ApiError> {
     let probe = matches!(request.path(), "/livez" | "/readyz" | "/metrics");
     if let Some(own) = state.settings.public_host.as_ref().filter(|_| !probe) {
         let host = request
@@ -108,31 +121,19 @@ pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Result<Begun,
             return Err(ApiError::BadHost);
         }
     }
-    Ok(begun)
+    Ok(())
 }
 
-/// A request that [`begin`] refused.
+/// The answer to a request that got no further than `error`.
 pub(super) fn refuse(
     state: &Arc<AppState>,
+    begun: Begun,
     request: ServiceRequest,
     error: &ApiError,
 ) -> ServiceResponse {
-    let at = Instant::now();
-    let id = request_id(&request);
-    let (method, route) = (method_label(request.method()), route_label(request.path()));
     let html = wants_page(request.request());
-    let response = error.respond(state, &id, request.path(), html);
-    finish(
-        state,
-        Begun {
-            at,
-            id,
-            method,
-            route,
-            _in_flight: InFlight::new(),
-        },
-        request.into_response(response),
-    )
+    let response = error.respond(state, &begun.id, request.path(), html);
+    finish(state, begun, request.into_response(response))
 }
 
 /// Completes an answer on its way out.
@@ -175,12 +176,18 @@ pub(super) fn finish(
             }
         }
     }
+    let answer = last_of_connection(state, answer);
+    let status = answer.status().as_u16();
+    telemetry::http_request(begun.route, begun.method, status, begun.at.elapsed());
+    answer
+}
+
+/// Tells the client to come again by another connection, where this process is about to stop.
+pub(super) fn last_of_connection(state: &AppState, mut answer: ServiceResponse) -> ServiceResponse {
     if state.health.is_draining() {
         let head = answer.response_mut().head_mut();
         head.set_connection_type(actix_web::http::ConnectionType::Close);
     }
-    let status = answer.status().as_u16();
-    telemetry::http_request(begun.route, begun.method, status, begun.at.elapsed());
     answer
 }
 

@@ -8,6 +8,7 @@ mod founding;
 mod labels;
 mod member;
 pub mod migrate;
+mod namespace;
 mod ownership;
 pub mod postgres;
 pub mod router;

@@ -22,6 +22,7 @@ use crate::store::clock::Clock;
 use crate::store::error::StoreError;
 use crate::store::member::Member;
 use crate::store::member::MemberState;
+use crate::store::namespace::Namespace;
 use crate::store::rows::Changed;
 use crate::store::rows::ClusterRow;
 use crate::store::rows::DataRow;
@@ -51,6 +52,8 @@ pub struct Store {
     pub(super) data: ArcSwap<HashMap<String, DataRow>>,
     clock: Arc<Clock>,
     rerouted: Mutex<Option<Instant>>,
+    /// What [`Store::namespace`] said last: every read of the far cache asks for it.
+    pub(super) namespace: ArcSwapOption<Namespace>,
 }
 
 impl Store {
@@ -81,6 +84,7 @@ impl Store {
             data: ArcSwap::default(),
             clock: Arc::default(),
             rerouted: Mutex::default(),
+            namespace: ArcSwapOption::empty(),
         })
     }
 
@@ -115,18 +119,6 @@ impl Store {
     #[must_use]
     pub fn cluster(&self) -> Option<Arc<ClusterRow>> {
         self.usable().find_map(|member| member.identity.load_full())
-    }
-
-    /// `<cluster id>:<generation>`: what the far cache's keys begin with.
-    #[must_use]
-    pub fn namespace(&self) -> Option<String> {
-        let generation = self
-            .usable()
-            .filter_map(|member| member.identity.load_full())
-            .map(|row| row.generation);
-        let generation = generation.max()?;
-        self.cluster()
-            .map(|row| format!("{}:{generation}", row.cluster_id))
     }
 
     /// The newest slot map.

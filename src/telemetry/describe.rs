@@ -46,7 +46,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 
 pub(super) const HTTP_REQUESTS: Metric = counter(
     "urlshort_http_requests_total",
-    "Answers by route, method and status.",
+    "Answers by route, method and status; redirects are counted by urlshort_redirects_total alone.",
 );
 pub(super) const HTTP_DURATION: Metric = histogram(
     "urlshort_http_request_duration_seconds",

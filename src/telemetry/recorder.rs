@@ -246,7 +246,7 @@ mod tests {
         );
         check(
             &text,
-            "# HELP urlshort_http_requests_total Answers by route, method and status.",
+            "# HELP urlshort_http_requests_total Answers by route, method and status;",
         );
         check(&text, r#"urlshort_shard_up{shard="77"} 1"#);
         let query = "urlshort_shard_query_duration_seconds_bucket";

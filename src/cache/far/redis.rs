@@ -26,6 +26,7 @@ use fred::types::config::Options;
 use fred::types::config::ReconnectError;
 use fred::types::config::ReconnectPolicy;
 use fred::types::config::UnresponsiveConfig;
+use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 use super::FarError;
 use super::FarFacts;
 use super::breaker::Breaker;
+use super::reads::Answer;
+use super::reads::Reads;
 use super::scripts::Scripts;
 use super::scripts::Write;
 use crate::telemetry::metrics;
@@ -42,6 +45,9 @@ const CLIENTS: usize = 2;
 
 /// What a read may take: a redirect waits for it.
 const READ: Duration = Duration::from_millis(20);
+
+/// Keys of one command: the server answers nobody else meanwhile.
+const READ_KEYS: usize = 128;
 
 /// What a write may take: no visitor waits for it.
 const WRITE: Duration = Duration::from_millis(200);
@@ -62,8 +68,10 @@ pub struct RedisCache(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
+    reads: Arc<Reads>,
     scripts: Scripts,
     breaker: Breaker,
+    runtime: Handle,
     closed: CancellationToken,
 }
 
@@ -77,9 +85,11 @@ impl RedisCache {
     pub(super) fn start(url: &str) -> Result<Self, String> {
         let pool = pool(url).map_err(|error| error.details().to_owned())?;
         let cache = Self(Arc::new(Inner {
+            reads: Reads::new(pool.next().client_config().server.is_clustered()),
             pool,
             scripts: Scripts::new(),
             breaker: Breaker::new(),
+            runtime: Handle::current(),
             closed: CancellationToken::new(),
         }));
         metrics::redis_up(false);
@@ -91,8 +101,36 @@ impl RedisCache {
     }
 
     /// The bytes under `key`.
-    pub(super) async fn read(&self, key: &str) -> Result<Option<Bytes>, FarError> {
-        self.call(READ, async |client| client.get(key).await).await
+    pub(super) async fn read(&self, key: Bytes) -> Answer {
+        let (answer, must_send) = self.0.reads.ask(key);
+        if must_send {
+            // Not by this caller, who may hang up: others wait for it.
+            self.0.runtime.spawn(self.clone().send());
+        }
+        // Only a process that ends drops it.
+        answer.await.unwrap_or(Err(FarError::Skipped))
+    }
+
+    /// Sends what is asked for until nothing is: while one command is under way, the next gathers.
+    async fn send(self) {
+        while let Some(batch) = self.0.reads.take() {
+            for keys in batch.keys().chunks(READ_KEYS) {
+                let asked = async |client: WithOptions<Client>| client.mget(keys.to_vec()).await;
+                let found: Result<Vec<Option<Bytes>>, FarError> = self.call(READ, asked).await;
+                match found {
+                    Ok(found) => {
+                        for (key, value) in keys.iter().zip(found) {
+                            batch.settle(key, &Ok(value));
+                        }
+                    }
+                    Err(error) => {
+                        for key in keys {
+                            batch.settle(key, &Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the write was done, or its condition forbade it.
@@ -111,7 +149,7 @@ impl RedisCache {
     /// One question where the last ones failed, within the deadline of a read.
     pub(super) async fn look_after(&self) {
         if !self.is_up() {
-            let answer = self.read("us:anybody-there").await;
+            let answer = self.read(Bytes::from_static(b"us:anybody-there")).await;
             tracing::debug!(up = answer.is_ok(), "redis was asked whether it is back");
         }
         self.report();
@@ -315,13 +353,13 @@ fn word(kind: &ErrorKind) -> &'static str {
 
 fn unavailable(source: impl Error + Send + Sync + 'static) -> FarError {
     FarError::Unavailable {
-        source: Box::new(source),
+        source: Arc::new(source),
     }
 }
 
 fn refused(source: impl Error + Send + Sync + 'static) -> FarError {
     FarError::Refused {
-        source: Box::new(source),
+        source: Arc::new(source),
     }
 }
 

@@ -33,13 +33,11 @@ pub(super) enum FarAnswer {
 
 impl Redirector {
     /// What the far cache has of a code; what is past its soft lifetime is for emergencies.
-    pub(super) async fn ask_far(
-        self: &Arc<Self>,
-        namespace: &str,
-        code: &ShortCode,
-        hash: u64,
-    ) -> FarAnswer {
-        let Ok(found) = self.far.get(namespace, code).await else {
+    pub(super) async fn ask_far(self: &Arc<Self>, code: &ShortCode, hash: u64) -> FarAnswer {
+        let Some(namespace) = self.store.namespace() else {
+            return FarAnswer::Nothing;
+        };
+        let Ok(found) = self.far.get(&namespace, code).await else {
             telemetry::cache_requests(CacheTier::Far, CacheResult::Error);
             return FarAnswer::Nothing;
         };
@@ -62,14 +60,15 @@ impl Redirector {
             return FarAnswer::Old(entry, version, raw);
         }
         telemetry::cache_requests(CacheTier::Far, CacheResult::Hit);
-        let Some(route) = entry.route.clone() else {
+        let early = refresh_early(&entry, now);
+        let Some(route) = entry.route else {
             return FarAnswer::Unknown;
         };
         let Some(near) = NearEntry::new(code.as_str(), route, entry.fetched_at) else {
             return FarAnswer::Nothing;
         };
         let near = Arc::new(near);
-        if refresh_early(&entry, now) && near.claim_refresh() {
+        if early && near.claim_refresh() {
             self.refresh(hash, Arc::clone(&near));
         }
         FarAnswer::Fresh(near)
@@ -78,7 +77,7 @@ impl Redirector {
     /// Writes what the owner said to the far cache, behind the answer.
     pub(super) fn fill_far(
         self: &Arc<Self>,
-        namespace: String,
+        namespace: Arc<str>,
         code: &ShortCode,
         route: Option<Route>,
         took: Duration,

@@ -7,6 +7,7 @@
 //! "ask again", never "forget": while a shard is away, what is known goes on being served.
 
 mod far;
+mod load;
 mod refresh;
 mod warm;
 
@@ -14,26 +15,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use crate::cache::far::FarCache;
-use crate::cache::far::FarEntry;
-use crate::cache::near::Lookup;
 use crate::cache::near::NearCache;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
 use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::service::coherence::Coherence;
-use crate::service::redirect::far::FarAnswer;
 use crate::service::redirect::far::far_entry;
 use crate::service::redirect::far::ttl_of;
 use crate::service::redirect::refresh::Due;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::store::Store;
-use crate::store::StoreError;
 use crate::telemetry;
 use crate::telemetry::CacheResult;
 use crate::telemetry::CacheTier;
@@ -78,13 +74,6 @@ pub enum Resolved {
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the link's shard is unavailable")]
 pub struct Unavailable;
-
-/// A value that may be served while the shard is away.
-#[derive(Clone, Debug, Default)]
-struct Fallback {
-    near: Option<Arc<NearEntry>>,
-    far: Option<(FarEntry, i64, Bytes)>,
-}
 
 impl Redirector {
     /// A redirector; `stale` is how long a value outlives its shard, `runtime` where loads run.
@@ -174,131 +163,16 @@ impl Redirector {
             return Ok(Resolved::Unknown);
         }
         telemetry::cache_requests(CacheTier::Near, CacheResult::Miss);
-        // The load goes on when the visitor hangs up: others may wait for it.
-        let (this, code) = (Arc::clone(self), code.clone());
-        let fallback = known.clone();
-        let loading = self
-            .runtime
-            .spawn(async move { this.load_once(&code, hash, known).await });
-        match tokio::time::timeout(BUDGET, loading).await {
-            Ok(Ok(resolved)) => resolved,
-            Ok(Err(_)) | Err(_) => self
-                .stale_near(fallback, now)
+        let outdated = known.clone();
+        match tokio::time::timeout(BUDGET, self.look_up(code, hash, known)).await {
+            Ok(resolved) => resolved,
+            Err(_) => Err(Unavailable),
+        }
+        .or_else(|Unavailable| {
+            self.stale_near(outdated, now)
                 .map(|entry| Resolved::Entry(entry, Tier::Stale))
-                .ok_or(Unavailable),
-        }
-    }
-
-    /// Loads a code unless somebody else is doing so; then waits for that outcome.
-    async fn load_once(
-        self: &Arc<Self>,
-        code: &ShortCode,
-        hash: u64,
-        known: Option<Arc<NearEntry>>,
-    ) -> Result<Resolved, Unavailable> {
-        if let Some(entry) = known {
-            // An old entry blocks the guard, so its refresh is claimed instead; who does not get
-            // the claim waits for nothing and takes what there is.
-            let now = self.now();
-            let first = entry.claim_refresh();
-            if !first
-                && self.stale_near(Some(Arc::clone(&entry)), now).is_some()
-                && !self.shard_is_up(hash)
-            {
-                return Ok(Resolved::Entry(entry, Tier::Stale));
-            }
-            let fallback = Fallback {
-                near: Some(Arc::clone(&entry)),
-                far: None,
-            };
-            let loaded = self.load(code, hash, fallback, false).await;
-            if first {
-                entry.release_refresh();
-            }
-            if let Ok(Resolved::Entry(fresh, Tier::Far | Tier::Owner)) = &loaded {
-                self.remember(hash, Arc::clone(fresh));
-            }
-            return loaded;
-        }
-        match self.near.get_or_load(hash, code.as_str()).await {
-            Lookup::Entry(entry) => {
-                telemetry::shared_load();
-                Ok(Resolved::Entry(entry, Tier::Near))
-            }
-            Lookup::Load(guard) => {
-                // Whoever loaded before us may have found that nobody made it.
-                if self.near.is_unknown(hash, code.as_str(), self.now()) {
-                    telemetry::shared_load();
-                    return Ok(Resolved::Unknown);
-                }
-                let loaded = self.load(code, hash, Fallback::default(), false).await;
-                match (&loaded, guard) {
-                    (Ok(Resolved::Entry(entry, Tier::Far | Tier::Owner)), Some(guard)) => {
-                        // Refused where a change was told meanwhile: then it is not remembered.
-                        drop(guard.insert(Arc::clone(entry)));
-                    }
-                    (Ok(Resolved::Unknown), _) => {
-                        self.near.insert_unknown(hash, code.as_str(), self.now());
-                    }
-                    _ => (),
-                }
-                loaded
-            }
-        }
-    }
-
-    /// Puts what was just loaded into the near cache.
-    fn remember(&self, hash: u64, fresh: Arc<NearEntry>) {
-        let version = fresh.route().version;
-        self.near.insert(hash, fresh);
-        // A change that was told while this was being loaded has removed the entry before it came.
-        if self.coherence.is_outdated(hash, version) {
-            self.near.remove(hash);
-        }
-    }
-
-    fn shard_is_up(&self, hash: u64) -> bool {
-        self.store.is_up(Slot::of_hash(hash))
-    }
-
-    /// Far cache, then owner; while that is away, what `fallback` has.
-    async fn load(
-        self: &Arc<Self>,
-        code: &ShortCode,
-        hash: u64,
-        mut fallback: Fallback,
-        skip_far: bool,
-    ) -> Result<Resolved, Unavailable> {
-        let namespace = self.store.namespace().unwrap_or_default();
-        if !skip_far && !self.far.is_none() && !namespace.is_empty() {
-            match self.ask_far(&namespace, code, hash).await {
-                FarAnswer::Fresh(entry) => return Ok(Resolved::Entry(entry, Tier::Far)),
-                FarAnswer::Unknown => return Ok(Resolved::Unknown),
-                FarAnswer::Old(entry, version, raw) => fallback.far = Some((entry, version, raw)),
-                FarAnswer::Nothing => (),
-            }
-        }
-        let asked = Instant::now();
-        match Box::pin(self.store.route(code)).await {
-            Ok(found) => {
-                let now = self.now();
-                let took = asked.elapsed();
-                if took < SLOW_READ && !namespace.is_empty() {
-                    self.fill_far(namespace, code, found.clone(), took, now, fallback.far);
-                }
-                let Some(route) = found else {
-                    return Ok(Resolved::Unknown);
-                };
-                match NearEntry::new(code.as_str(), route, now.micros()) {
-                    Some(entry) => Ok(Resolved::Entry(Arc::new(entry), Tier::Owner)),
-                    None => Err(Unavailable), // a target that cannot stand in a header: damage
-                }
-            }
-            Err(error) => {
-                log_outage(code, &error);
-                self.stale(code, fallback).ok_or(Unavailable)
-            }
-        }
+                .ok_or(Unavailable)
+        })
     }
 
     /// Puts a new version into the far cache and out of the near one: a writer's last step before
@@ -325,44 +199,5 @@ impl Redirector {
             self.coherence.note(hash, route.version, now);
         }
         written.is_ok()
-    }
-
-    fn stale(&self, code: &ShortCode, fallback: Fallback) -> Option<Resolved> {
-        let now = self.now();
-        if let Some(entry) = self.stale_near(fallback.near, now) {
-            return Some(Resolved::Entry(entry, Tier::Stale));
-        }
-        let (entry, _, _) = fallback.far?;
-        if now.micros() - entry.fetched_at > self.stale {
-            return None;
-        }
-        let near = Arc::new(NearEntry::new(
-            code.as_str(),
-            entry.route?,
-            entry.fetched_at,
-        )?);
-        // Kept, so that the next visit finds it without asking anybody; its age stays what it is.
-        self.near
-            .insert(hash(code.as_str().as_bytes()), Arc::clone(&near));
-        self.stale_near(Some(near), now)
-            .map(|entry| Resolved::Entry(entry, Tier::Stale))
-    }
-
-    /// An old entry that may be served while its shard is away: not too old, and followable.
-    fn stale_near(&self, entry: Option<Arc<NearEntry>>, now: Timestamp) -> Option<Arc<NearEntry>> {
-        // Whether it may be followed is decided with every answer, so what is known to be over
-        // stays over.
-        entry.filter(|entry| entry.age(now) <= self.stale)
-    }
-}
-
-fn log_outage(code: &ShortCode, error: &StoreError) {
-    match error {
-        StoreError::Corrupt { .. } | StoreError::Refused { .. } => {
-            tracing::error!(%code, %error, "a link cannot be read");
-        }
-        StoreError::NotOwner | StoreError::NoOwner(_) | StoreError::Unavailable { .. } => {
-            tracing::debug!(%code, %error, "a link's shard did not answer");
-        }
     }
 }

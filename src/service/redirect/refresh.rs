@@ -15,11 +15,11 @@ use std::time::Instant;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
 use crate::domain::route::Route;
-use crate::service::redirect::Fallback;
 use crate::service::redirect::Redirector;
 use crate::service::redirect::Resolved;
 use crate::service::redirect::SLOW_READ;
 use crate::service::redirect::Unavailable;
+use crate::service::redirect::load::Fallback;
 use crate::slots::Slot;
 use crate::slots::hash;
 
