@@ -75,11 +75,13 @@ impl Front {
         let now = state.redirector.at(begun);
         let hash = hash(code.as_bytes());
         let mut own = self.own.borrow_mut();
-        if !own.holds(hash, code.as_bytes()) {
-            let near = state.redirector.near_cache();
-            own.put(hash, near.get(hash, code.as_bytes())?);
-        }
-        let link = own.followed(hash)?;
+        let link = match own.find(hash, code.as_bytes()) {
+            Some(link) => link,
+            None => {
+                let near = state.redirector.near_cache();
+                own.put(hash, near.get(hash, code.as_bytes())?)
+            }
+        };
         let entry = link.entry();
         if !state.redirector.may_answer(hash, entry, now)
             || entry.route().decide(now) != Decision::Follow
