@@ -42,17 +42,30 @@ pub struct Feed {
 }
 
 /// What is remembered between two looks at one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
+    began: Instant,
     read: Option<Instant>,
     head: Option<i64>,
     far_was_up: bool,
     unconfirmed: HashMap<ShortCode, i64>,
 }
 
+impl Memory {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            read: None,
+            head: None,
+            far_was_up: false,
+            unconfirmed: HashMap::new(),
+        }
+    }
+}
+
 /// Reads the feed of the shard at `place` until `stop`.
 pub async fn follow(feed: Feed, place: usize, stop: CancellationToken) {
-    let mut memory = Memory::default();
+    let mut memory = Memory::new();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -91,11 +104,14 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
         confirm(feed, memory).await;
         return;
     }
-    let Ok(changes) = member
-        .shard
-        .changes(if caught_up { BACK } else { FAR_BACK })
-        .await
-    else {
+    // A process that has just begun remembers nothing: old changes are news for the far cache alone.
+    let is_empty = memory.read.is_none() && memory.began.elapsed() < GAP && far.is_none();
+    let back = if caught_up || is_empty {
+        BACK
+    } else {
+        FAR_BACK
+    };
+    let Ok(changes) = member.shard.changes(back).await else {
         return;
     };
     let mut news = 0;

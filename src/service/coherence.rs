@@ -37,6 +37,9 @@ impl Changed {
     /// Forgets what is older than `age`, microseconds.
     fn sweep(&mut self, now: i64, age: i64) {
         self.known.retain(|_, known| now - known.at < age);
+        if self.known.capacity() > 4 * self.known.len() {
+            self.known.shrink_to(2 * self.known.len());
+        }
         self.sweep_at = (self.known.len() * 2).max(MANY_CHANGES);
     }
 }
@@ -150,7 +153,9 @@ impl Coherence {
     /// Forgets changes that no cache can contradict any more.
     pub fn prune(&self, now: Timestamp) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.sweep(now.micros(), REMEMBERED);
+        let many = changed.known.len() >= MANY_CHANGES;
+        let age = if many { REMEMBERED / 10 } else { REMEMBERED };
+        changed.sweep(now.micros(), age);
     }
 }
 
@@ -198,8 +203,10 @@ mod tests {
             !coherence.is_outdated(0, 0),
             "a minute later there is no room for it"
         );
-        let changed = coherence.changed.lock().unwrap();
-        assert!(changed.known.len() <= 4 * MANY_CHANGES);
+        let capacity = || coherence.changed.lock().unwrap().known.capacity();
+        assert!(capacity() <= 8 * MANY_CHANGES);
+        coherence.prune(Timestamp::from_micros(REMEMBERED));
+        assert_eq!(capacity(), 0, "their memory goes too");
     }
 
     #[test]
