@@ -1,6 +1,9 @@
 //! Who does not own a slot changes nothing in it, whoever asks.
 
+use urlshort::domain::click::Click;
+use urlshort::domain::code::ShortCode;
 use urlshort::domain::link::LinkFields;
+use urlshort::domain::link::NewLink;
 use urlshort::slots::Slot;
 use urlshort::store::rows::Job;
 use urlshort::store::rows::OffsetMove;
@@ -64,6 +67,35 @@ async fn clicks_of_another_shard_are_not_counted_here() {
         assert_eq!(store.human(&mine).await, 0);
         assert_eq!(store.rows("dead_events").await, 0);
         assert_eq!(store.rows("producer_seq").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clicks_of_very_many_links_are_under_the_same_guard() {
+    on_half(async |store| {
+        let codes: Vec<ShortCode> = (0..100_000)
+            .map(|n| format!("c{n}").parse().unwrap())
+            .filter(|code: &ShortCode| Slot::of(code.as_str()).number() == 3)
+            .take(1_200)
+            .collect();
+        let links: Vec<NewLink> = codes.iter().map(plain).collect();
+        store.shard.insert_many(&links, true).await.unwrap();
+        let producer = Uuid::now_v7();
+        let mut batch: Vec<Click> = (1..)
+            .zip(&codes)
+            .map(|(seq, code)| click(producer, code, seq))
+            .collect();
+        let other = code_in(40, 0);
+        batch.push(click(producer, &other, 1));
+        check_not_owner("with a stranger", roll_up(&store.shard, &batch).await);
+        let counted = "SELECT CAST(coalesce(sum(human), 0) AS bigint) FROM clicks_total";
+        assert_eq!(store.number(counted).await, 0);
+        batch.pop();
+        assert_eq!(store.count(&batch).await.counted.human, 1_200);
+        assert_eq!(store.number(counted).await, 1_200);
+        // What rests while many are counted works again afterwards.
+        check_not_owner("insert", store.shard.insert(&plain(&other), true).await);
     })
     .await;
 }

@@ -51,7 +51,7 @@ ROWS = [
           "evictions: raise REDIS_MAXMEMORY.", "ops",
           (f"sum(rate(redis_keyspace_hits_total{{{R}}}[$__rate_interval]))", "hits"),
           (f"sum(rate(redis_keyspace_misses_total{{{R}}}[$__rate_interval]))", "misses")),
-        bars("Commands by kind", "evalsha are our writes, get our reads. Anything else is somebody "
+        bars("Commands by kind", "evalsha are our writes, mget our reads. Anything else is somebody "
              "else."
           ": look who, with `redis-cli client list`.", "ops",
              (f"topk(10, sum by (cmd) (rate(redis_commands_total{{{R}}}[$__rate_interval])))",
