@@ -1,7 +1,16 @@
 //! Letters: folding them, finding the seams between words, telling words from identifiers.
 
+use std::borrow::Cow;
+
 /// Lower case without accents; German umlauts as they are written without them.
-pub(super) fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars().flat_map(char::to_lowercase) {
         match c {
@@ -24,7 +33,7 @@ pub(super) fn fold(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// `mineCraftMods` → `mine`, `Craft`, `Mods`; capitals in a row stay together.

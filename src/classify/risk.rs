@@ -44,7 +44,7 @@ pub struct RiskRules {
     brands: Brands,
     bait: HashSet<&'static str>,
     cheap: HashSet<&'static str>,
-    lent: Vec<&'static str>,
+    lent: HashSet<&'static str>,
     shorteners: HashSet<&'static str>,
     runs: HashSet<&'static str>,
     dressed: HashSet<&'static str>,
@@ -139,6 +139,7 @@ impl RiskRules {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             found.add("a user name stands in front of the host", 0.6);
         }
+        let mut is_own = false;
         match parsed.host() {
             None => found.add("it has no host", 0.6),
             Some(Host::Domain(host)) => {
@@ -146,21 +147,23 @@ impl RiskRules {
                     found.certain = true;
                     found.add(format!("the host is on a block list ({entry})"), 1.0);
                 }
-                self.judge_name(host, &parsed, vocabulary, &mut found);
+                let name = self.name(host);
+                self.judge_name(host, &name, &parsed, vocabulary, &mut found);
+                is_own = self.brands.is_any(&name.site) && !name.lent;
             }
             Some(Host::Ipv4(address)) => judge_address(address.into(), &parsed, lists, &mut found),
             Some(Host::Ipv6(address)) => judge_address(address.into(), &parsed, lists, &mut found),
         }
-        self.judge_path(&parsed, &mut found);
+        self.judge_path(&parsed, is_own, &mut found);
         found.finish()
     }
 
     fn name(&self, host: &str) -> Name {
         let unicode = words::idna_to_unicode(host.trim_end_matches('.')).to_lowercase();
-        let lent = self.lent.iter().find(|lent| {
-            let front = host.strip_suffix(**lent);
-            front.is_some_and(|front| front.ends_with('.'))
-        });
+        let ends = host
+            .match_indices('.')
+            .filter_map(|(at, _)| host.get(at + 1..));
+        let lent = ends.into_iter().find_map(|end| self.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
         let behind = lent.map_or_else(
             || words::suffix_labels(&labels),
@@ -176,20 +179,26 @@ impl RiskRules {
         }
     }
 
-    fn judge_name(&self, host: &str, url: &Url, vocabulary: &Vocabulary, found: &mut Found) {
+    fn judge_name(
+        &self,
+        host: &str,
+        name: &Name,
+        url: &Url,
+        vocabulary: &Vocabulary,
+        found: &mut Found,
+    ) {
         if self
             .shorteners
             .contains(host.strip_prefix("www.").unwrap_or(host))
         {
             found.add("it leads to another shortener, which hides its target", 0.5);
         }
-        let name = self.name(host);
         let cheap = self.cheap.contains(name.end.as_str());
         let is_own = self.brands.is_any(&name.site) && !name.lent && !cheap;
         if cheap {
             found.add(format!("the end .{} is mostly abused", name.end), 0.25);
         }
-        names::judge_scripts(&name, found);
+        names::judge_scripts(name, found);
         if name.below.len() >= 4 {
             let weight = if name.below.len() >= 6 { 0.5 } else { 0.25 };
             found.add(
@@ -228,10 +237,10 @@ impl RiskRules {
         } else if bait == 1 {
             found.add("a word in the host asks for trust", 0.12);
         }
-        self.judge_brands(&name, (bait, cheap), url, vocabulary, found);
+        self.judge_brands(name, (bait, cheap), url, vocabulary, found);
     }
 
-    fn judge_path(&self, url: &Url, found: &mut Found) {
+    fn judge_path(&self, url: &Url, is_own: bool, found: &mut Found) {
         let path = url.path().to_ascii_lowercase();
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let file: Vec<&str> = segments
@@ -249,22 +258,20 @@ impl RiskRules {
                 found.add(format!("a file that runs when it is opened (.{end})"), 0.3);
             }
         }
-        let host = url.host_str().unwrap_or("");
-        let name = self.name(host);
-        if self.brands.is_any(&name.site) && !name.lent {
+        if is_own {
             return;
         }
-        let stem = |part: &str| part.split('.').next().unwrap_or("").to_owned();
-        let brand = segments.iter().find(|part| {
-            let likeness = self.brands.like(stem(part).as_str());
-            matches!(likeness, Some((_, Likeness::Same | Likeness::LookAlike)))
-        });
         let baited = segments
             .iter()
             .flat_map(|part| part.split(['-', '_', '.']))
             .filter(|word| self.bait.contains(word))
             .count();
-        if let Some(brand) = brand.filter(|_| baited > 0) {
+        let brand = segments.iter().filter(|_| baited > 0).find(|part| {
+            let stem = part.split('.').next().unwrap_or("");
+            let likeness = self.brands.like(stem);
+            matches!(likeness, Some((_, Likeness::Same | Likeness::LookAlike)))
+        });
+        if let Some(brand) = brand {
             found.add(
                 format!("{brand} and words that ask for trust in the path"),
                 0.35,

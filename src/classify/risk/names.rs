@@ -134,16 +134,11 @@ impl RiskRules {
 
     /// A brand and a word that asks for trust, written as one word.
     fn glued(&self, label: &str) -> Option<(&'static str, String)> {
-        self.brands
-            .names()
-            .filter(|brand| brand.len() >= 5)
-            .find_map(|brand| {
-                let front = label.strip_prefix(brand);
-                let rest = front.or_else(|| label.strip_suffix(brand))?;
-                let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
-                let all_bait = rest.split('-').all(|word| self.bait.contains(word));
-                (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
-            })
+        self.brands.around(label, 5).find_map(|(brand, rest)| {
+            let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
+            let all_bait = rest.split('-').all(|word| self.bait.contains(word));
+            (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
+        })
     }
 }
 
