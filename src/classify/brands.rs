@@ -13,6 +13,9 @@ const BRANDS: &str = include_str!("data/brands.txt");
 /// The shortest brand that a typing error may be looked for in.
 const SHORTEST_TYPO: usize = 6;
 
+/// The shortest host of a brand that is its name too.
+const LONG_HOST: usize = 9;
+
 /// How a name is like a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
@@ -37,6 +40,8 @@ pub(super) struct Brands {
     ends: Lengths,
     /// The brands and every host of theirs.
     sites: HashSet<&'static str>,
+    /// Hosts of brands that are no word of anything else, and whose they are.
+    hosts: HashMap<&'static str, &'static str>,
 }
 
 impl Brands {
@@ -57,8 +62,14 @@ impl Brands {
             }
         }
         let sites = names.iter().chain(own.values().flatten()).copied();
+        let hosts = own.iter().flat_map(|(brand, hosts)| {
+            let long = hosts.iter().filter(|host| host.len() >= LONG_HOST);
+            long.map(|host| (*host, *brand))
+        });
+        let hosts = hosts.collect();
         Self {
             sites: sites.collect(),
+            hosts,
             long,
             beginnings: Lengths::by_beginning(names.iter().copied()),
             ends: Lengths::by_end(names.iter().copied()),
@@ -107,6 +118,9 @@ impl Brands {
             return None;
         }
         if let Some((brand, _)) = self.own.get_key_value(token) {
+            return Some((brand, Likeness::Same));
+        }
+        if let Some(brand) = self.hosts.get(token) {
             return Some((brand, Likeness::Same));
         }
         let skeleton = skeleton(token);
