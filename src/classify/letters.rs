@@ -91,6 +91,7 @@ pub(super) fn is_identifier(text: &str) -> bool {
         || (letters >= 8 && vowels * 8 < letters && text.is_ascii())
 }
 
+const LONGEST_STOP: usize = 7;
 /// Says nothing of what a page is about, in any of the languages; sorted.
 const STOP: [&str; 127] = [
     "al", "an", "and", "are", "article", "artikel", "as", "asp", "aspx", "at", "au", "auf", "aux",
@@ -108,5 +109,5 @@ const STOP: [&str; 127] = [
 pub(super) fn is_word(text: &str) -> bool {
     (2..=32).contains(&text.len())
         && text.chars().any(char::is_alphabetic)
-        && STOP.binary_search(&text).is_err()
+        && (text.len() > LONGEST_STOP || STOP.binary_search(&text).is_err())
 }
