@@ -1,11 +1,20 @@
 //! Brands that phishers borrow: how a name can be made to look like one.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 use hashbrown::HashSet;
 
+use crate::classify::lengths::Lengths;
 use crate::classify::letters::fold;
 
 const BRANDS: &str = include_str!("data/brands.txt");
+
+/// The shortest brand that a typing error may be looked for in.
+const SHORTEST_TYPO: usize = 6;
+
+/// The shortest host of a brand that is its name too.
+const LONG_HOST: usize = 9;
 
 /// How a name is like a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +33,15 @@ pub(super) enum Likeness {
 #[derive(Debug)]
 pub(super) struct Brands {
     own: HashMap<&'static str, Vec<&'static str>>,
-    /// The brands, and every host of theirs: gone through and asked for each URL.
-    names: Vec<&'static str>,
+    /// The brands that a typing error is looked for in, by their length.
+    long: Vec<Vec<&'static str>>,
+    /// Which beginnings and ends of a label are worth comparing with the brands.
+    beginnings: Lengths,
+    ends: Lengths,
+    /// The brands and every host of theirs.
     sites: HashSet<&'static str>,
+    /// Hosts of brands that are no word of anything else, and whose they are.
+    hosts: HashMap<&'static str, &'static str>,
 }
 
 impl Brands {
@@ -39,10 +54,25 @@ impl Brands {
         let own: HashMap<&'static str, Vec<&'static str>> = own.collect();
         let mut names: Vec<&'static str> = own.keys().copied().collect();
         names.sort_unstable();
+        let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+        let mut long = vec![Vec::new(); longest + 1];
+        for name in names.iter().filter(|name| name.len() >= SHORTEST_TYPO) {
+            if let Some(same) = long.get_mut(name.len()) {
+                same.push(*name);
+            }
+        }
         let sites = names.iter().chain(own.values().flatten()).copied();
+        let hosts = own.iter().flat_map(|(brand, hosts)| {
+            let long = hosts.iter().filter(|host| host.len() >= LONG_HOST);
+            long.map(|host| (*host, *brand))
+        });
+        let hosts = hosts.collect();
         Self {
             sites: sites.collect(),
-            names,
+            hosts,
+            long,
+            beginnings: Lengths::by_beginning(names.iter().copied()),
+            ends: Lengths::by_end(names.iter().copied()),
             own,
         }
     }
@@ -58,8 +88,28 @@ impl Brands {
         self.sites.contains(site)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.names.iter().copied()
+    /// The brand of `least` letters or more that `label` begins with, and what follows it; or
+    /// that it ends with, and what stands before.
+    pub(super) fn around<'label>(
+        &self,
+        label: &'label str,
+        least: usize,
+    ) -> impl Iterator<Item = (&'static str, &'label str)> {
+        let beginnings = self.beginnings.beginning_as(label.as_bytes());
+        let ends = self.ends.ending_as(label.as_bytes());
+        let brand = |text: &str| self.own.get_key_value(text).map(|(brand, _)| *brand);
+        let front = move |at: usize| {
+            let (front, rest) = label.split_at_checked(at)?;
+            Some((brand(front)?, rest))
+        };
+        let back = move |length: usize| {
+            let (rest, back) = label.split_at_checked(label.len() - length)?;
+            Some((brand(back)?, rest))
+        };
+        let lengths = move || least..label.len();
+        let fronts = lengths().filter(move |length| beginnings.may_hold(*length));
+        let backs = lengths().filter(move |length| ends.may_hold(*length));
+        fronts.filter_map(front).chain(backs.filter_map(back))
     }
 
     /// The brand that `token` (lower case, as people read it) is or looks like.
@@ -70,28 +120,34 @@ impl Brands {
         if let Some((brand, _)) = self.own.get_key_value(token) {
             return Some((brand, Likeness::Same));
         }
-        let skeleton = fold(&skeleton(token));
+        if let Some(brand) = self.hosts.get(token) {
+            return Some((brand, Likeness::Same));
+        }
+        let skeleton = skeleton(token);
         if skeleton != token
-            && let Some((brand, _)) = self.own.get_key_value(skeleton.as_str())
+            && let Some((brand, _)) = self.own.get_key_value(&*skeleton)
         {
             return Some((brand, Likeness::Homoglyph));
         }
         for plain in look_alikes(&skeleton) {
-            if plain != skeleton
-                && let Some((brand, _)) = self.own.get_key_value(plain.as_str())
-            {
+            if let Some((brand, _)) = self.own.get_key_value(plain.as_str()) {
                 return Some((brand, Likeness::LookAlike));
             }
         }
-        let typo = self.names().find(|brand| {
-            brand.len() >= 6 && token.len().abs_diff(brand.len()) <= 1 && is_typo(&skeleton, brand)
-        });
+        let length = token.len();
+        let near = self.long.get(length.saturating_sub(1)..).unwrap_or(&[]);
+        let typo = near.iter().take(3).flatten();
+        let typo = typo.copied().find(|brand| is_typo(&skeleton, brand));
         typo.map(|brand| (brand, Likeness::Typo))
     }
 }
 
-/// Latin letters for the letters of other alphabets that look like them.
-pub(super) fn skeleton(text: &str) -> String {
+/// Latin letters for those with accents, and for the letters of other alphabets that look like
+/// them.
+fn skeleton(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
     let latin = |c: char| match c {
         'а' | 'α' | 'ɑ' => 'a',
         'в' => 'b',
@@ -119,11 +175,12 @@ pub(super) fn skeleton(text: &str) -> String {
         'у' | 'γ' => 'y',
         other => other,
     };
-    text.chars().map(latin).collect()
+    let latin: String = text.chars().map(latin).collect();
+    Cow::Owned(fold(&latin).into_owned())
 }
 
-/// The readings of a name whose digits and pairs stand for letters.
-fn look_alikes(text: &str) -> [String; 4] {
+/// The readings of a name whose digits and pairs stand for letters, where they differ from it.
+fn look_alikes(text: &str) -> Vec<String> {
     let digits = |text: &str, one: &str| {
         text.replace('0', "o")
             .replace('1', one)
@@ -134,13 +191,18 @@ fn look_alikes(text: &str) -> [String; 4] {
             .replace("rn", "m")
             .replace("vv", "w")
     };
-    [
-        digits(text, "l"),
-        digits(text, "i"),
-        text.replace('i', "l"),
+    let has_digits = text.contains(['0', '1', '3', '4', '5', '7']);
+    let mut readings = Vec::new();
+    if has_digits || text.contains("rn") || text.contains("vv") {
+        readings.push(digits(text, "l"));
+        readings.push(digits(text, "i"));
         // The Cyrillic palochka is an i and an l.
-        digits(text, "l").replace('i', "l"),
-    ]
+        readings.push(digits(text, "l").replace('i', "l"));
+    }
+    if text.contains('i') {
+        readings.push(text.replace('i', "l"));
+    }
+    readings
 }
 
 /// One letter more, less or another, or two neighbours that changed places.

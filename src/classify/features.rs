@@ -18,7 +18,7 @@ const WEIGHTS: [f32; 5] = [1.5, 1.0, 1.0, 1.0, 4.0];
 /// The features of one URL.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
-    /// Hashed features in order of their places, of length 1 together.
+    /// Hashed features, of length 1 together; a place may stand here more than once.
     pub sparse: Vec<(u16, f32)>,
     /// What the lexicon gives.
     pub heard: Vec<f32>,
@@ -59,66 +59,64 @@ fn dense(heard: &Heard) -> Vec<f32> {
 }
 
 fn sparse(words: &Words) -> Vec<(u16, f32)> {
-    let mut found: Vec<(u16, f32)> = Vec::with_capacity(256);
-    let mut add = |kind: &str, text: &str, weight: f32| {
-        found.push((place(kind, text), weight));
-    };
-    add("tld", &words.tld, 1.0);
-    add("site", &words.site, 1.0);
+    let mut found: Vec<(u16, f32)> = Vec::with_capacity(512);
+    let mut add = |kind: Kind, hash: u64, weight: f32| found.push((place(kind, hash), weight));
+    add(Kind::End, hash(&words.tld), 1.0);
+    add(Kind::Site, hash(&words.site), 1.0);
     for word in &words.of_host {
-        add("", word, 1.0);
-        add("h", word, 1.0);
+        let hash = hash(word);
+        add(Kind::Word, hash, 1.0);
+        add(Kind::HostWord, hash, 1.0);
+        pieces(word, &mut add);
     }
     for word in words.of_rest() {
-        add("", word, 1.0);
-        add("p", word, 0.5);
+        let hash = hash(word);
+        add(Kind::Word, hash, 1.0);
+        add(Kind::RestWord, hash, 0.5);
+        pieces(word, &mut add);
     }
     for word in &words.of_title {
-        add("", word, 1.0);
+        add(Kind::Word, hash(word), 1.0);
+        pieces(word, &mut add);
     }
     for pair in words.of_title.windows(2).chain(words.of_path.windows(2)) {
         if let [first, second] = pair {
-            add("2", &format!("{first} {second}"), 0.5);
+            add(Kind::Pair, hash(first).rotate_left(17) ^ hash(second), 0.5);
         }
     }
-    for word in words
-        .of_host
-        .iter()
-        .chain(words.of_rest())
-        .chain(&words.of_title)
-    {
-        pieces(word, &mut add);
-    }
-    found.sort_unstable_by_key(|(place, _)| *place);
-    let mut merged: Vec<(u16, f32)> = Vec::with_capacity(found.len());
-    for (place, weight) in found {
-        match merged.last_mut() {
-            Some((last, sum)) if *last == place => *sum += weight,
-            _ => merged.push((place, weight)),
-        }
-    }
-    let length = merged
-        .iter()
-        .map(|(_, weight)| weight * weight)
-        .sum::<f32>();
+    let length = found.iter().map(|(_, weight)| weight * weight).sum::<f32>();
     let length = length.sqrt().max(1e-6);
-    for (_, weight) in &mut merged {
+    for (_, weight) in &mut found {
         *weight /= length;
     }
-    merged
+    found
 }
 
 /// Pieces of 3 to 5 letters of `^word$`: what endings and compounds have in common.
-fn pieces(word: &str, add: &mut impl FnMut(&str, &str, f32)) {
-    let marked = format!("^{word}$");
-    if marked.is_ascii() {
-        for length in 3..=5_usize {
-            for start in 0..(marked.len() + 1).saturating_sub(length) {
-                add("#", marked.get(start..start + length).unwrap_or(""), 0.5);
+fn pieces(word: &str, add: &mut impl FnMut(Kind, u64, f32)) {
+    if word.is_ascii() {
+        let mut marked = [0_u8; 40];
+        let end = word.len().min(marked.len() - 2) + 1;
+        for (to, from) in marked.iter_mut().skip(1).zip(word.as_bytes()) {
+            *to = *from;
+        }
+        marked[0] = b'^';
+        if let Some(last) = marked.get_mut(end) {
+            *last = b'$';
+        }
+        let marked = marked.get(..=end).unwrap_or(&[]);
+        for start in 0..marked.len().saturating_sub(2) {
+            let mut piece = 0_u64;
+            for (at, byte) in marked.iter().skip(start).take(5).enumerate() {
+                piece = piece << 8 | u64::from(*byte);
+                if at >= 2 {
+                    add(Kind::Piece, piece, 0.5);
+                }
             }
         }
         return;
     }
+    let marked = format!("^{word}$");
     let bounds: Vec<usize> = marked
         .char_indices()
         .map(|(at, _)| at)
@@ -127,26 +125,36 @@ fn pieces(word: &str, add: &mut impl FnMut(&str, &str, f32)) {
     for length in 3..=5_usize {
         for window in bounds.windows(length + 1) {
             if let (Some(start), Some(end)) = (window.first(), window.last()) {
-                add("#", marked.get(*start..*end).unwrap_or(""), 0.5);
+                add(
+                    Kind::Piece,
+                    hash(marked.get(*start..*end).unwrap_or("")),
+                    0.5,
+                );
             }
         }
     }
 }
 
-fn place(kind: &str, text: &str) -> u16 {
-    let mut name = [0_u8; 80];
-    let mut length = 0;
-    for part in [kind, ":", text] {
-        let part = part.as_bytes();
-        let part = part
-            .get(..part.len().min(name.len() - length))
-            .unwrap_or(&[]);
-        if let Some(room) = name.get_mut(length..length + part.len()) {
-            room.copy_from_slice(part);
-            length += part.len();
-        }
-    }
-    let hash = xxh3_64(name.get(..length).unwrap_or(&[]));
-    let [low, high, ..] = hash.to_le_bytes();
+/// What a hashed feature says where something stands.
+#[derive(Clone, Copy)]
+enum Kind {
+    End = 1,
+    Site,
+    Word,
+    HostWord,
+    RestWord,
+    Pair,
+    Piece,
+}
+
+fn hash(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
+}
+
+/// The upper bits of a product depend on all of the lower ones.
+fn place(kind: Kind, hash: u64) -> u16 {
+    let mixed = (hash ^ (kind as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let [.., low, high] = mixed.to_le_bytes();
     u16::from_le_bytes([low, high])
 }

@@ -7,7 +7,7 @@ use crate::classify::features::HASHED;
 use crate::classify::features::HEARD;
 use crate::domain::label::Category;
 
-const MAGIC: &[u8; 6] = b"USHD02";
+const MAGIC: &[u8; 6] = b"USHD03";
 const CLASSES: usize = Category::COUNT;
 /// How much the hashed features count beside an embedding, and alone.
 const SPARSE_BESIDE: f32 = 0.5;
@@ -48,7 +48,7 @@ pub struct Head {
     pub dense: Vec<f32>,
     /// Hashed place → row in `sparse`; `u16::MAX`: no row.
     rows: Vec<u16>,
-    sparse: Vec<i8>,
+    sparse: Vec<[i8; CLASSES]>,
     scale: f32,
     /// The powers that the shares are raised to.
     pub powers: Powers,
@@ -136,20 +136,24 @@ impl Head {
             if row.iter().all(|value| value.abs() < 1.5 * scale) {
                 continue;
             }
-            #[expect(clippy::cast_possible_truncation, reason = "rounded into -127..=127")]
-            let bytes = row.iter().map(|value| (value / scale).round() as i8);
+            let mut bytes = [0_i8; CLASSES];
+            for (byte, value) in bytes.iter_mut().zip(row) {
+                #[expect(clippy::cast_possible_truncation, reason = "rounded into -127..=127")]
+                let rounded = (value / scale).round() as i8;
+                *byte = rounded;
+            }
             head.add_row(place, bytes);
         }
         head
     }
 
-    fn add_row(&mut self, place: usize, row: impl Iterator<Item = i8>) {
-        let number = u16::try_from(self.sparse.len() / CLASSES).unwrap_or(u16::MAX);
+    fn add_row(&mut self, place: usize, row: [i8; CLASSES]) {
+        let number = u16::try_from(self.sparse.len()).unwrap_or(u16::MAX);
         if number != u16::MAX
             && let Some(slot) = self.rows.get_mut(place)
         {
             *slot = number;
-            self.sparse.extend(row);
+            self.sparse.push(row);
         }
     }
 
@@ -167,11 +171,10 @@ impl Head {
         }
         for (place, value) in &features.sparse {
             let number = self.rows.get(usize::from(*place)).copied();
-            let Some(number) = number.filter(|number| *number != u16::MAX) else {
+            let number = usize::from(number.unwrap_or(u16::MAX));
+            let Some(row) = self.sparse.get(number) else {
                 continue;
             };
-            let start = usize::from(number) * CLASSES;
-            let row = self.sparse.get(start..start + CLASSES).unwrap_or(&[]);
             let value = value * sparse * self.scale;
             for (sum, weight) in sums.iter_mut().zip(row) {
                 *sum += value * f32::from(*weight);
@@ -194,7 +197,7 @@ impl Head {
         let count = |length: usize| u32::try_from(length).unwrap_or(0).to_le_bytes();
         out.extend(count(self.embedding));
         out.extend(count(HEARD));
-        out.extend(count(self.sparse.len() / CLASSES));
+        out.extend(count(self.sparse.len()));
         out.extend(count(self.fingerprint.len()));
         out.extend(self.fingerprint.as_bytes());
         let Powers { bare, titled } = self.powers;
@@ -210,9 +213,12 @@ impl Head {
                 continue;
             }
             out.extend(u16::try_from(place).unwrap_or(0).to_le_bytes());
-            let start = usize::from(*number) * CLASSES;
-            let row = self.sparse.get(start..start + CLASSES).unwrap_or(&[]);
-            out.extend(row.iter().map(|weight| weight.cast_unsigned()));
+            let row = self.sparse.get(usize::from(*number));
+            out.extend(
+                row.into_iter()
+                    .flatten()
+                    .map(|weight| weight.cast_unsigned()),
+            );
         }
         out
     }
@@ -244,15 +250,17 @@ impl Head {
             mean: take_floats(&mut rest, embedding)?,
             dense: take_floats(&mut rest, first_hashed(embedding) * CLASSES)?,
             rows: vec![u16::MAX; HASHED],
-            sparse: Vec::with_capacity(rows.min(HASHED) * CLASSES),
+            sparse: Vec::with_capacity(rows.min(HASHED)),
             fingerprint,
         };
         for _ in 0..rows {
             let place = take(&mut rest, 2)?;
             let place: [u8; 2] = place.try_into().map_err(|_error| NoHead)?;
-            let row = take(&mut rest, CLASSES)?;
-            let row: Vec<i8> = row.iter().map(|byte| byte.cast_signed()).collect();
-            head.add_row(usize::from(u16::from_le_bytes(place)), row.into_iter());
+            let row: [u8; CLASSES] = take(&mut rest, CLASSES)?
+                .try_into()
+                .map_err(|_error| NoHead)?;
+            let place = usize::from(u16::from_le_bytes(place));
+            head.add_row(place, row.map(u8::cast_signed));
         }
         if rest.is_empty() {
             Ok(head)

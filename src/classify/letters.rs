@@ -1,7 +1,16 @@
 //! Letters: folding them, finding the seams between words, telling words from identifiers.
 
+use std::borrow::Cow;
+
 /// Lower case without accents; German umlauts as they are written without them.
-pub(super) fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars().flat_map(char::to_lowercase) {
         match c {
@@ -24,7 +33,7 @@ pub(super) fn fold(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// `mineCraftMods` → `mine`, `Craft`, `Mods`; capitals in a row stay together.
@@ -82,6 +91,7 @@ pub(super) fn is_identifier(text: &str) -> bool {
         || (letters >= 8 && vowels * 8 < letters && text.is_ascii())
 }
 
+const LONGEST_STOP: usize = 7;
 /// Says nothing of what a page is about, in any of the languages; sorted.
 const STOP: [&str; 127] = [
     "al", "an", "and", "are", "article", "artikel", "as", "asp", "aspx", "at", "au", "auf", "aux",
@@ -99,5 +109,5 @@ const STOP: [&str; 127] = [
 pub(super) fn is_word(text: &str) -> bool {
     (2..=32).contains(&text.len())
         && text.chars().any(char::is_alphabetic)
-        && STOP.binary_search(&text).is_err()
+        && (text.len() > LONGEST_STOP || STOP.binary_search(&text).is_err())
 }

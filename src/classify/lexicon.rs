@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use hashbrown::HashSet;
 
+use crate::classify::lengths::Lengths;
 use crate::classify::words::Vocabulary;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
@@ -37,6 +38,16 @@ pub struct Lexicon {
     /// The first words of entries of two.
     firsts: HashSet<&'static str>,
     vocabulary: Vocabulary,
+    /// Which stems, beginnings and ends are worth looking for.
+    lengths: KnownLengths,
+}
+
+/// The lengths of what the lexicon holds.
+#[derive(Debug)]
+struct KnownLengths {
+    stems: Lengths,
+    beginnings: Lengths,
+    ends: Lengths,
 }
 
 /// A word that spoke for a category.
@@ -107,6 +118,7 @@ impl Lexicon {
             sites: HashMap::new(),
             firsts: HashSet::new(),
             vocabulary: Vocabulary::of([]),
+            lengths: KnownLengths::of(&HashMap::new(), &HashMap::new()),
         };
         for (ends, category, word) in entries(WORDS) {
             let (map, word) = match (ends, word.strip_suffix('*')) {
@@ -131,6 +143,7 @@ impl Lexicon {
         own.sort_unstable();
         // Every word of the lexicon is as likely as a frequent word of the language.
         let own = own.chunks(200).map(<[&str]>::to_vec);
+        lexicon.lengths = KnownLengths::of(&lexicon.words, &lexicon.stems);
         lexicon.vocabulary =
             Vocabulary::of(std::iter::once(VOCABULARY.lines().collect()).chain(own));
         lexicon
@@ -147,10 +160,10 @@ impl Lexicon {
     pub fn hear(&self, words: &Words, sites: bool) -> Heard {
         let mut heard = Heard::default();
         let mut spoke = Vec::new();
-        self.hear_words(&words.of_host, HOST_WORD, &mut heard.host, &mut spoke);
-        let rest: Vec<String> = words.of_rest().cloned().collect();
-        self.hear_words(&rest, WORD, &mut heard.rest, &mut spoke);
-        self.hear_words(&words.of_title, TITLE_WORD, &mut heard.title, &mut spoke);
+        self.hear_words(words.of_host.iter(), HOST_WORD, &mut heard.host, &mut spoke);
+        self.hear_words(words.of_rest(), WORD, &mut heard.rest, &mut spoke);
+        let title = words.of_title.iter();
+        self.hear_words(title, TITLE_WORD, &mut heard.title, &mut spoke);
         for end in [
             words.tld.as_str(),
             words.tld.split('.').next().unwrap_or(""),
@@ -182,17 +195,18 @@ impl Lexicon {
         heard
     }
 
-    fn hear_words(
+    fn hear_words<'word>(
         &self,
-        words: &[String],
+        words: impl Iterator<Item = &'word String>,
         what: &'static str,
         scores: &mut Scores,
         spoke: &mut Vec<Spoke>,
     ) {
-        let mut seen: Vec<&str> = Vec::new();
-        for (at, word) in words.iter().enumerate() {
-            if self.firsts.contains(word.as_str())
-                && let Some(next) = words.get(at + 1)
+        let mut seen: Vec<&str> = Vec::with_capacity(40);
+        let mut words = words.peekable();
+        while let Some(word) = words.next() {
+            if let Some(next) = words.peek()
+                && self.firsts.contains(word.as_str())
                 && let Some((pair, categories)) =
                     self.words.get_key_value(format!("{word}-{next}").as_str())
             {
@@ -214,8 +228,10 @@ impl Lexicon {
         if let Some(found) = self.words.get(word) {
             return Some(found);
         }
+        let stems = self.lengths.stems.beginning_as(word.as_bytes());
         let stem = (SHORTEST_STEM..=word.len())
             .rev()
+            .filter(|length| stems.may_hold(*length))
             .find_map(|length| self.stems.get(word.get(..length)?));
         stem.or_else(|| self.within(word)).map(Vec::as_slice)
     }
@@ -224,20 +240,36 @@ impl Lexicon {
     /// compound, whose last part says most (`klostermuseum`, `treibertausch`).
     fn within(&self, word: &str) -> Option<&Vec<Category>> {
         let most = word.len().saturating_sub(1);
-        let form = (SHORTEST_FORM..=most)
-            .rev()
-            .take(LONGEST_ENDING)
-            .find_map(|length| self.words.get(word.get(..length)?));
-        form.or_else(|| {
-            (SHORTEST_PART..=most)
-                .rev()
-                .find_map(|length| self.words.get(word.get(word.len() - length..)?))
-        })
-        .or_else(|| {
-            (SHORTEST_PART..=most)
-                .rev()
-                .find_map(|length| self.words.get(word.get(..length)?))
-        })
+        let beginnings = self.lengths.beginnings.beginning_as(word.as_bytes());
+        let ends = self.lengths.ends.ending_as(word.as_bytes());
+        let beginning = |length: usize| {
+            let held = beginnings.may_hold(length);
+            held.then(|| self.words.get(word.get(..length)?)).flatten()
+        };
+        let end = |length: usize| {
+            let held = ends.may_hold(length);
+            held.then(|| self.words.get(word.get(word.len() - length..)?))
+                .flatten()
+        };
+        let mut forms = (SHORTEST_FORM..=most).rev().take(LONGEST_ENDING);
+        let parts = || (SHORTEST_PART..=most).rev();
+        forms
+            .find_map(beginning)
+            .or_else(|| parts().find_map(end))
+            .or_else(|| parts().find_map(beginning))
+    }
+}
+
+impl KnownLengths {
+    fn of(
+        words: &HashMap<&'static str, Vec<Category>>,
+        stems: &HashMap<&'static str, Vec<Category>>,
+    ) -> Self {
+        Self {
+            stems: Lengths::by_beginning(stems.keys().copied()),
+            beginnings: Lengths::by_beginning(words.keys().copied()),
+            ends: Lengths::by_end(words.keys().copied()),
+        }
     }
 }
 
@@ -368,6 +400,7 @@ mod tests {
         small.words.insert("hotel", list(Category::Travel));
         small.words.insert("kloster", list(Category::Education));
         small.words.insert("tausch", list(Category::Business));
+        small.lengths = KnownLengths::of(&small.words, &small.stems);
         let said = |word: &str| small.categories(word).and_then(|all| all.first().copied());
         assert_eq!(said("reservas"), Some(Category::Travel));
         assert_eq!(said("hotelier"), None); // three letters more: another word

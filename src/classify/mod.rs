@@ -17,6 +17,7 @@ pub mod eval;
 pub mod features;
 pub mod fetch;
 pub mod head;
+mod lengths;
 mod letters;
 pub mod lexicon;
 pub mod risk;
@@ -49,7 +50,7 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 2;
+const GENERATION: i32 = 3;
 /// The head of the rules, and that of the model the weights were trained with.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 #[cfg(feature = "classify")]

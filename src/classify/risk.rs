@@ -3,6 +3,7 @@
 //! Each rule that fires adds its weight; together they make the score `1 - Π (1 - weight)`. What is
 //! certain (a block list, a host made to look like another one) is refused at creation already.
 
+mod leads;
 mod names;
 
 use std::net::IpAddr;
@@ -43,8 +44,15 @@ pub struct Assessment {
 pub struct RiskRules {
     brands: Brands,
     bait: HashSet<&'static str>,
+    soft: HashSet<&'static str>,
+    strong: HashSet<&'static str>,
+    lure: HashSet<&'static str>,
+    ambiguous: HashSet<&'static str>,
+    often: HashSet<&'static str>,
+    store: HashSet<&'static str>,
+    account: HashSet<&'static str>,
     cheap: HashSet<&'static str>,
-    lent: Vec<&'static str>,
+    lent: HashSet<&'static str>,
     shorteners: HashSet<&'static str>,
     runs: HashSet<&'static str>,
     dressed: HashSet<&'static str>,
@@ -99,6 +107,26 @@ struct Name {
     below: Vec<String>,
     end: String,
     lent: bool,
+    /// Lent, and the name is an account: `somebody.github.io`.
+    account: bool,
+}
+
+/// What in a host asks for trust.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asking {
+    /// Words that do, and those of them that honest hosts have too.
+    bait: usize,
+    soft: usize,
+    /// Whether the end of the host is mostly abused, or liked by phishers.
+    cheap: bool,
+    often: bool,
+}
+
+impl Asking {
+    /// Whether a name that means much else is meant as that of the brand.
+    const fn is_plain(self) -> bool {
+        self.bait > self.soft || self.soft > 1
+    }
 }
 
 fn list(kind: &str) -> impl Iterator<Item = &'static str> {
@@ -116,6 +144,13 @@ impl RiskRules {
         Self {
             brands: Brands::new(),
             bait: list("bait").collect(),
+            soft: list("soft").collect(),
+            strong: list("strong").collect(),
+            lure: list("lure").collect(),
+            ambiguous: list("ambiguous").collect(),
+            often: list("often").collect(),
+            store: list("store").collect(),
+            account: list("account").collect(),
             cheap: list("cheap").collect(),
             lent: list("lent").collect(),
             shorteners: list("shortener").collect(),
@@ -139,6 +174,7 @@ impl RiskRules {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             found.add("a user name stands in front of the host", 0.6);
         }
+        let mut is_own = false;
         match parsed.host() {
             None => found.add("it has no host", 0.6),
             Some(Host::Domain(host)) => {
@@ -146,21 +182,25 @@ impl RiskRules {
                     found.certain = true;
                     found.add(format!("the host is on a block list ({entry})"), 1.0);
                 }
-                self.judge_name(host, &parsed, vocabulary, &mut found);
+                let name = self.name(host);
+                self.judge_name(host, &name, &parsed, vocabulary, &mut found);
+                is_own = self.brands.is_any(&name.site) && !name.lent;
             }
             Some(Host::Ipv4(address)) => judge_address(address.into(), &parsed, lists, &mut found),
             Some(Host::Ipv6(address)) => judge_address(address.into(), &parsed, lists, &mut found),
         }
-        self.judge_path(&parsed, &mut found);
+        self.judge_path(&parsed, is_own, &mut found);
+        self.judge_store(&parsed, &mut found);
+        self.judge_leads(&parsed, vocabulary, &mut found);
         found.finish()
     }
 
     fn name(&self, host: &str) -> Name {
         let unicode = words::idna_to_unicode(host.trim_end_matches('.')).to_lowercase();
-        let lent = self.lent.iter().find(|lent| {
-            let front = host.strip_suffix(**lent);
-            front.is_some_and(|front| front.ends_with('.'))
-        });
+        let ends = host
+            .match_indices('.')
+            .filter_map(|(at, _)| host.get(at + 1..));
+        let lent = ends.into_iter().find_map(|end| self.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
         let behind = lent.map_or_else(
             || words::suffix_labels(&labels),
@@ -172,24 +212,31 @@ impl RiskRules {
             below: labels.get(..at).unwrap_or(&[]).to_vec(),
             end: labels.last().cloned().unwrap_or_default(),
             lent: lent.is_some(),
+            account: lent.is_some_and(|lent| self.account.contains(lent)),
             labels,
         }
     }
 
-    fn judge_name(&self, host: &str, url: &Url, vocabulary: &Vocabulary, found: &mut Found) {
+    fn judge_name(
+        &self,
+        host: &str,
+        name: &Name,
+        url: &Url,
+        vocabulary: &Vocabulary,
+        found: &mut Found,
+    ) {
         if self
             .shorteners
             .contains(host.strip_prefix("www.").unwrap_or(host))
         {
             found.add("it leads to another shortener, which hides its target", 0.5);
         }
-        let name = self.name(host);
         let cheap = self.cheap.contains(name.end.as_str());
         let is_own = self.brands.is_any(&name.site) && !name.lent && !cheap;
         if cheap {
             found.add(format!("the end .{} is mostly abused", name.end), 0.25);
         }
-        names::judge_scripts(&name, found);
+        names::judge_scripts(name, found);
         if name.below.len() >= 4 {
             let weight = if name.below.len() >= 6 { 0.5 } else { 0.25 };
             found.add(
@@ -216,22 +263,53 @@ impl RiskRules {
         if name.lent {
             found.add("a host that anybody can borrow", 0.2);
         }
-        let mut bait = 0_usize;
-        for label in name.below.iter().chain([&name.site]) {
-            bait += label
-                .split('-')
-                .filter(|token| self.bait.contains(token))
-                .count();
+        let mut asking = Asking {
+            cheap,
+            often: cheap || self.often.contains(name.end.as_str()),
+            ..Asking::default()
+        };
+        let labels = name.below.iter().chain([&name.site]);
+        for token in labels.flat_map(|label| label.split('-')) {
+            asking.bait += usize::from(self.bait.contains(token));
+            asking.soft += usize::from(self.soft.contains(token) && self.bait.contains(token));
         }
-        if bait >= 2 {
-            found.add("the host is made of words that ask for trust", 0.35);
-        } else if bait == 1 {
+        // The site's own name alone: what stands below it belongs to whoever has the site.
+        let parts = || name.site.split('-');
+        let hard = |word: &&str| self.bait.contains(word) && !self.soft.contains(word);
+        let (plain, lures) = (
+            parts().filter(hard).count(),
+            parts()
+                .filter(|word| self.lure.contains(word) && !self.bait.contains(word))
+                .count(),
+        );
+        let many = plain > 0 && asking.bait + lures >= 2 && parts().count() > 1;
+        let before = found.fired.len();
+        self.judge_brands(name, asking, url, vocabulary, found);
+        // Beside a brand the same words have counted already.
+        let most = if found.fired.len() > before {
+            0.35
+        } else {
+            0.5
+        };
+        let reason = "the host is made of words that ask for trust";
+        // A name that is no word, and what asks for trust: `kutxabank-verificar`.
+        let known = |word: &str| {
+            let asks = self.bait.contains(word) || self.lure.contains(word);
+            asks || word.len() < 3 || vocabulary.knows(word)
+        };
+        let names = parts().any(|word| self.strong.contains(word)) && !parts().all(known);
+        if many && (lures > 0 || name.lent || asking.often) || plain >= 2 || names {
+            found.add(reason, most);
+        } else if asking.bait >= 2 {
+            found.add(reason, 0.35);
+        } else if plain > 0 && asking.often && parts().count() > 1 {
+            found.add("a word that asks for trust where phishers like to be", most);
+        } else if asking.bait == 1 {
             found.add("a word in the host asks for trust", 0.12);
         }
-        self.judge_brands(&name, (bait, cheap), url, vocabulary, found);
     }
 
-    fn judge_path(&self, url: &Url, found: &mut Found) {
+    fn judge_path(&self, url: &Url, is_own: bool, found: &mut Found) {
         let path = url.path().to_ascii_lowercase();
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let file: Vec<&str> = segments
@@ -249,22 +327,20 @@ impl RiskRules {
                 found.add(format!("a file that runs when it is opened (.{end})"), 0.3);
             }
         }
-        let host = url.host_str().unwrap_or("");
-        let name = self.name(host);
-        if self.brands.is_any(&name.site) && !name.lent {
+        if is_own {
             return;
         }
-        let stem = |part: &str| part.split('.').next().unwrap_or("").to_owned();
-        let brand = segments.iter().find(|part| {
-            let likeness = self.brands.like(stem(part).as_str());
-            matches!(likeness, Some((_, Likeness::Same | Likeness::LookAlike)))
-        });
         let baited = segments
             .iter()
             .flat_map(|part| part.split(['-', '_', '.']))
             .filter(|word| self.bait.contains(word))
             .count();
-        if let Some(brand) = brand.filter(|_| baited > 0) {
+        let brand = segments.iter().filter(|_| baited > 0).find(|part| {
+            let stem = part.split('.').next().unwrap_or("");
+            let likeness = self.brands.like(stem);
+            matches!(likeness, Some((_, Likeness::Same | Likeness::LookAlike)))
+        });
+        if let Some(brand) = brand {
             found.add(
                 format!("{brand} and words that ask for trust in the path"),
                 0.35,
@@ -393,7 +469,10 @@ mod tests {
                 "stands in front",
             ),
             // A brand of two words.
-            ("https://ing-diba-konto-sperrung.com/verify", "ingdiba"),
+            (
+                "https://ing-diba-konto-sperrung.com/verify",
+                "the name ing with",
+            ),
             ("https://office-365-mail-verify.weebly.com/", "office365"),
             // Words that ask for trust, in other languages.
             ("https://dhl-zollgebuehr-bezahlen.com/", "dhl with a word"),
@@ -402,6 +481,29 @@ mod tests {
                 "correos with a word",
             ),
             ("https://sharefile.click/bewerbung.docx.js", "dressed up"),
+            // Words that are harmless elsewhere, beside a brand or beside what asks for trust.
+            ("https://hermes-paket-umleitung.net/", "hermes with a word"),
+            (
+                "https://netflix-abo-mitgliedschaft.com/",
+                "netflix with a word",
+            ),
+            (
+                "https://kutxanova-verificar.com/",
+                "words that ask for trust",
+            ),
+            (
+                "https://login-microsoftonline.com.r2.dev/",
+                "microsoft with a word",
+            ),
+            // Where it leads.
+            (
+                "https://shop.example/out?to=https%3A%2F%2Fpaypa1-login.com%2F",
+                "leads on to paypa1-login.com",
+            ),
+            (
+                "https://storage.googleapis.com/kunden-login/office.html",
+                "a store of files",
+            ),
         ] {
             check(url, Verdict::Suspicious, false, reason);
         }
@@ -410,6 +512,13 @@ mod tests {
             "https://sparkassen-finanzportal.de/",
             "https://mozilla.github.io/pdf.js/web/viewer.html",
             "https://www.apple-tree-farm.example/orchard",
+            "https://netflix.github.io/",
+            "https://visa-application-form.example/online",
+            "https://www.ing-buero-schulz.de/leistungen",
+            "https://www.gls-bank.de/",
+            "https://trustwallet-review.net/",
+            "https://r.mail.example.com/click?u=https%3A%2F%2Fwww.paypal.com%2Fhome",
+            "https://storage.googleapis.com/site-assets/help/index.html",
         ] {
             assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
         }

@@ -13,6 +13,10 @@ use crate::domain::label::Category;
 const CLASSES: usize = Category::COUNT;
 const ITERATIONS: usize = 80;
 const MEMORY: usize = 8;
+/// How much of its sureness a head keeps: the sites of the cross-validation were chosen, and the
+/// lexicon written, by the same people. On pages that others chose, answers calibrated without
+/// this were right 3 to 7 times of 100 less often than they said.
+const CAUTION: f32 = 0.8;
 /// Folds of the cross-validation.
 pub const FOLDS: usize = 5;
 
@@ -105,8 +109,13 @@ pub fn train(
     let threshold = threshold(&said, powers);
     let all: Vec<&Example> = examples.iter().collect();
     let weights = fit(&all, penalty);
+    // Both heads are as cautious, and so is what they say together.
+    let cautious = Powers {
+        bare: powers.bare * CAUTION,
+        titled: powers.titled * CAUTION,
+    };
     Trained {
-        head: Head::of(&weights, powers, threshold, fingerprint.to_owned()),
+        head: Head::of(&weights, cautious, threshold, fingerprint.to_owned()),
         unseen: said.iter().map(|one| one.with(powers).0).collect(),
     }
 }
@@ -133,12 +142,14 @@ fn calibrate(said: &[Said<'_>]) -> Powers {
     }
 }
 
-/// The lowest share from which on 95 of 100 answers are right.
+/// The lowest share, as it is said in the end, from which on 95 of 100 answers are right.
 fn threshold(said: &[Said<'_>], powers: Powers) -> f32 {
     let mut answers: Vec<(f32, bool)> = said
         .iter()
         .map(|one| {
-            let (best, share) = best_named(&one.with(powers).1);
+            let mut shares = one.with(powers).1.map(|share| share.max(1e-9).ln());
+            head::softmax(&mut shares, CAUTION);
+            let (best, share) = best_named(&shares);
             (share, best == one.class)
         })
         .collect();

@@ -3,9 +3,12 @@
 //! Percent-decoded, split on case and punctuation, accents folded, stop words and identifiers
 //! dropped. Everything is bounded, whatever stands in the URL: nothing here can be made slow.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 use url::Url;
 
+use crate::classify::lengths::Lengths;
 use crate::classify::letters::camel;
 use crate::classify::letters::fold;
 use crate::classify::letters::is_identifier;
@@ -14,11 +17,13 @@ use crate::classify::letters::letters_and_digits;
 
 /// Words of each kind that are read at most.
 const MAX_WORDS: usize = 40;
-/// Characters of a URL and of a title that are read at most.
+/// Bytes of a URL and characters of a title that are read at most.
 const MAX_URL: usize = 4_096;
 const MAX_TITLE: usize = 512;
 /// The longest text that is looked for words inside.
 const MAX_COMPOUND: usize = 40;
+/// The longest word inside another one.
+const LONGEST_PART: usize = 20;
 
 /// The words of a URL and a title.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +87,7 @@ impl Words {
 #[derive(Debug)]
 pub struct Vocabulary {
     cost: HashMap<Box<str>, f32>,
+    lengths: Lengths,
 }
 
 impl Vocabulary {
@@ -96,7 +102,8 @@ impl Vocabulary {
                 *known = known.min(price);
             }
         }
-        Self { cost }
+        let lengths = Lengths::by_beginning(cost.keys().map(|word| &**word));
+        Self { cost, lengths }
     }
 
     /// Whether it is a known word.
@@ -105,41 +112,39 @@ impl Vocabulary {
         self.cost.contains_key(word)
     }
 
-    fn price(&self, piece: &str) -> f32 {
-        let known = self.cost.get(piece).copied();
-        match (piece.len(), known) {
-            // Two letters are more often a piece of something than a word.
-            (1 | 2, Some(price)) => price + 6.0,
-            (_, Some(price)) => price,
-            #[expect(clippy::cast_precision_loss, reason = "at most forty letters")]
-            (letters, None) => 9.0 + 3.5 * letters as f32,
-        }
-    }
-
     /// The cheapest way to read `text` (ASCII letters) as words; unknown stretches stay whole.
     #[must_use]
-    pub fn split(&self, text: &str) -> Vec<String> {
+    pub fn split<'text>(&self, text: &'text str) -> Vec<&'text str> {
         if !text.is_ascii() || text.len() > MAX_COMPOUND || self.knows(text) {
-            return vec![text.to_owned()];
+            return vec![text];
         }
-        let mut best: Vec<(f32, usize)> = vec![(0.0, 0)];
-        for end in 1..=text.len() {
-            let mut cheapest = (f32::MAX, 0);
-            for start in end.saturating_sub(20)..end {
-                let piece = text.get(start..end).unwrap_or("");
-                let before = best.get(start).map_or(0.0, |(price, _)| *price);
-                let price = before + self.price(piece);
-                if price < cheapest.0 {
-                    cheapest = (price, start);
+        // For each end the price of all that stands before it, and where its last word begins.
+        let mut best = [(f32::MAX, 0_usize); MAX_COMPOUND + 1];
+        best[0] = (0.0, 0);
+        for start in 0..text.len() {
+            let rest = text.get(start..).unwrap_or("");
+            let lengths = self.lengths.beginning_as(rest.as_bytes());
+            let before = best.get(start).map_or(0.0, |(price, _)| *price);
+            for length in 1..=rest.len().min(LONGEST_PART) {
+                let known = if length < 3 || lengths.may_hold(length) {
+                    rest.get(..length)
+                        .and_then(|piece| self.cost.get(piece).copied())
+                } else {
+                    None
+                };
+                let price = before + price(length, known);
+                if let Some(cheapest) = best.get_mut(start + length)
+                    && price < cheapest.0
+                {
+                    *cheapest = (price, start);
                 }
             }
-            best.push(cheapest);
         }
         let mut words = Vec::new();
         let mut end = text.len();
         while end > 0 {
             let start = best.get(end).map_or(0, |(_, start)| *start);
-            words.push(text.get(start..end).unwrap_or("").to_owned());
+            words.push(text.get(start..end).unwrap_or(""));
             end = start;
         }
         words.reverse();
@@ -147,12 +152,23 @@ impl Vocabulary {
     }
 }
 
+/// What it costs to read a piece as one word.
+fn price(letters: usize, known: Option<f32>) -> f32 {
+    match (letters, known) {
+        // Two letters are more often a piece of something than a word.
+        (1 | 2, Some(price)) => price + 6.0,
+        (_, Some(price)) => price,
+        #[expect(clippy::cast_precision_loss, reason = "at most forty letters")]
+        (letters, None) => 9.0 + 3.5 * letters as f32,
+    }
+}
+
 /// The words of `url` and `title`. A text that is no URL is read as words alone.
 #[must_use]
 pub fn read(url: &str, title: Option<&str>, vocabulary: &Vocabulary) -> Words {
-    let cut: String = url.chars().take(MAX_URL).collect();
+    let cut = url.get(..url.floor_char_boundary(MAX_URL)).unwrap_or(url);
     let mut words = Words::default();
-    match Url::parse(&cut) {
+    match Url::parse(cut) {
         Ok(parsed) => {
             let host = parsed.host_str().unwrap_or("").to_ascii_lowercase();
             read_host(&host, vocabulary, &mut words);
@@ -172,7 +188,7 @@ pub fn read(url: &str, title: Option<&str>, vocabulary: &Vocabulary) -> Words {
                 collect(&decoded(fragment), vocabulary, &mut words.of_path);
             }
         }
-        Err(_) => collect(&cut, vocabulary, &mut words.of_path),
+        Err(_) => collect(cut, vocabulary, &mut words.of_path),
     }
     let title = title.unwrap_or("").chars().filter(|c| !c.is_control());
     words.title = title.take(MAX_TITLE).collect();
@@ -234,12 +250,9 @@ fn read_host(host: &str, vocabulary: &Vocabulary, words: &mut Words) {
                 if piece.len() < 2 || !piece.bytes().all(|byte| byte.is_ascii_alphabetic()) {
                     continue;
                 }
-                words.of_host.extend(
-                    vocabulary
-                        .split(piece)
-                        .into_iter()
-                        .filter(|word| is_word(word)),
-                );
+                let parts = vocabulary.split(piece).into_iter();
+                let parts = parts.filter(|word| is_word(word)).map(str::to_owned);
+                words.of_host.extend(parts);
             }
         }
     }
@@ -259,31 +272,31 @@ pub(super) fn idna_to_unicode(host: &str) -> String {
     }
 }
 
-fn decoded(text: &str) -> String {
-    let bytes: Vec<u8> = {
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((&byte, after)) = rest.split_first() {
-            let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-            let value = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-            match (byte, value) {
-                (b'%', Some(value)) => {
-                    out.push(value);
-                    rest = after.get(2..).unwrap_or(&[]);
-                }
-                (b'+', _) => {
-                    out.push(b' ');
-                    rest = after;
-                }
-                _ => {
-                    out.push(byte);
-                    rest = after;
-                }
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let value = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        match (byte, value) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                rest = after.get(2..).unwrap_or(&[]);
+            }
+            (b'+', _) => {
+                out.push(b' ');
+                rest = after;
+            }
+            _ => {
+                out.push(byte);
+                rest = after;
             }
         }
-        out
-    };
-    String::from_utf8_lossy(&bytes).into_owned()
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Adds the words of a text: split on case and punctuation, folded, identifiers dropped.
@@ -307,7 +320,8 @@ fn collect(text: &str, vocabulary: &Vocabulary, into: &mut Vec<String>) {
                 let known = pieces.iter().filter(|word| word.len() > 2).count();
                 into.push(piece.to_owned());
                 if !whole && known > 1 && pieces.iter().all(|word| vocabulary.knows(word)) {
-                    into.extend(pieces.into_iter().filter(|word| is_word(word)));
+                    let pieces = pieces.into_iter().filter(|word| is_word(word));
+                    into.extend(pieces.map(str::to_owned));
                 }
             }
         }

@@ -207,6 +207,11 @@ pub(super) fn list(raw: &Raw) -> Result<Vec<String>, Fault> {
             .map(|item| text(item).map(ToOwned::to_owned))
             .collect(),
         Raw::Text(text) | Raw::Word(text) => {
+            // Taken by its commas this would name files and hosts that begin with a bracket.
+            if text.starts_with("[\"") || text.starts_with("['") {
+                let remedy = "outside of the file write one,two without brackets and quotes";
+                return Err(Fault::new("is written as in the file", remedy));
+            }
             let items = text
                 .split(',')
                 .map(str::trim)

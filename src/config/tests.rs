@@ -161,6 +161,19 @@ fn the_flat_names_work_as_they_are() {
 }
 
 #[test]
+fn a_list_of_the_environment_has_commas_and_no_brackets() {
+    let key = "URLSHORT__CLASSIFY__BLOCKLISTS";
+    let loaded = loaded("", &[(key, "/a.txt, /b.txt")]).unwrap();
+    let lists = &loaded.config.classify.blocklists;
+    assert_eq!(lists, &[Path::new("/a.txt"), Path::new("/b.txt")]);
+    check_refused(
+        "",
+        &[(key, r#"["/a.txt"]"#)],
+        &[("classify.blocklists", "as in the file", key)],
+    );
+}
+
+#[test]
 fn flat_shards_replace_the_list_of_the_file() {
     let file = "[[shards]]\nurl = 'sqlite:a.db'\n[[shards]]\nurl = 'sqlite:b.db'\nweight = 2";
     let config = loaded(file, &[]).unwrap().config;

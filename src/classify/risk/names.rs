@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::classify::brands::Likeness;
+use crate::classify::risk::Asking;
 use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
@@ -23,7 +24,7 @@ impl RiskRules {
     pub(super) fn judge_brands(
         &self,
         name: &Name,
-        (bait, cheap): (usize, bool),
+        asking: Asking,
         url: &Url,
         vocabulary: &Vocabulary,
         found: &mut Found,
@@ -37,7 +38,10 @@ impl RiskRules {
         {
             if let [brand, end] = two
                 && (ENDS.contains(&end.as_str()) || begins_like_an_end(end))
-                && self.brands.like(brand).is_some()
+                && self
+                    .brands
+                    .like(brand.strip_prefix("www-").unwrap_or(brand))
+                    .is_some()
             {
                 found.add(
                     format!("{brand}.{end} stands in front of another site"),
@@ -76,7 +80,11 @@ impl RiskRules {
             };
             if self.brands.is_own(brand, &name.site) && likeness == Likeness::Same && is_site {
                 // The brand's own name under an end that is mostly abused, or on a lent host.
-                found.add(format!("the name {brand} where everybody may take it"), 0.4);
+                let weight = if name.account { 0.3 } else { 0.4 };
+                found.add(
+                    format!("the name {brand} where everybody may take it"),
+                    weight,
+                );
                 continue;
             }
             match likeness {
@@ -93,13 +101,33 @@ impl RiskRules {
                     );
                 }
                 Likeness::Typo => {
-                    let weight = if bait > 0 || in_path { 0.75 } else { 0.55 };
+                    let weight = if asking.bait > 0 || in_path {
+                        0.75
+                    } else {
+                        0.55
+                    };
                     found.add(format!("the host is one letter away from {brand}"), weight);
                 }
                 Likeness::Same => {
-                    let risky = bait > 0 || name.lent && in_path;
-                    let (weight, how) = match (risky, in_path || name.lent || cheap) {
+                    let ambiguous = self.ambiguous.contains(brand);
+                    let asks = if ambiguous {
+                        asking.is_plain()
+                    } else {
+                        asking.bait > 0
+                    };
+                    let lures = label.split('-');
+                    let lures = lures
+                        .filter(|word| !brand.contains(word) && self.is_lure(word))
+                        .count();
+                    let lured = if ambiguous {
+                        lures > 1 && asking.often
+                    } else {
+                        lures > 0
+                    };
+                    let risky = asks || name.lent && in_path;
+                    let (weight, how) = match (risky, in_path || name.lent || asking.cheap) {
                         (true, _) => (0.85, " with a word that asks for trust"),
+                        (false, _) if lured => (0.6, " with a word that asks for trust"),
                         (false, true) => (0.4, ""),
                         (false, false) => (0.3, ""),
                     };
@@ -120,6 +148,15 @@ impl RiskRules {
         (likeness != Likeness::Typo || !own).then_some((brand, likeness))
     }
 
+    /// Whether a word asks for trust beside a brand; so does one that ends in such a word.
+    fn is_lure(&self, word: &str) -> bool {
+        let ends_so = |length: usize| {
+            let end = word.len().checked_sub(length).and_then(|at| word.get(at..));
+            end.is_some_and(|end| self.bait.contains(end) && !self.soft.contains(end))
+        };
+        self.lure.contains(word) || (5..word.len()).any(ends_so)
+    }
+
     /// A brand of two words between others: `office-365`.
     fn in_two(&self, label: &str) -> Option<(&'static str, Likeness)> {
         let parts: Vec<&str> = label.split('-').collect();
@@ -134,16 +171,12 @@ impl RiskRules {
 
     /// A brand and a word that asks for trust, written as one word.
     fn glued(&self, label: &str) -> Option<(&'static str, String)> {
-        self.brands
-            .names()
-            .filter(|brand| brand.len() >= 5)
-            .find_map(|brand| {
-                let front = label.strip_prefix(brand);
-                let rest = front.or_else(|| label.strip_suffix(brand))?;
-                let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
-                let all_bait = rest.split('-').all(|word| self.bait.contains(word));
-                (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
-            })
+        self.brands.around(label, 5).find_map(|(brand, rest)| {
+            let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
+            let asks = |word: &str| self.bait.contains(word) || self.lure.contains(word);
+            let all_bait = rest.split('-').all(asks) && !self.ambiguous.contains(brand);
+            (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
+        })
     }
 }
 
