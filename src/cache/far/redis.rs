@@ -46,6 +46,9 @@ const CLIENTS: usize = 2;
 /// What a read may take: a redirect waits for it.
 const READ: Duration = Duration::from_millis(20);
 
+/// What a read may take that waits for the command before it: the owner is to have time left.
+const READ_IN_ALL: Duration = Duration::from_millis(50);
+
 /// Keys of one command: the server answers nobody else meanwhile.
 const READ_KEYS: usize = 128;
 
@@ -107,8 +110,11 @@ impl RedisCache {
             // Not by this caller, who may hang up: others wait for it.
             self.0.runtime.spawn(self.clone().send());
         }
-        // Only a process that ends drops it.
-        answer.await.unwrap_or(Err(FarError::Skipped))
+        match tokio::time::timeout(READ_IN_ALL, answer).await {
+            // Only a process that ends drops it.
+            Ok(answer) => answer.unwrap_or(Err(FarError::Skipped)),
+            Err(_) => Err(unavailable(TooLate(READ_IN_ALL))),
+        }
     }
 
     /// Sends what is asked for until nothing is: while one command is under way, the next gathers.
