@@ -7,6 +7,7 @@
 //! is already being asked waits for that answer.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -24,19 +25,20 @@ pub(super) type Answer = Result<Option<Bytes>, FarError>;
 #[derive(Debug)]
 pub(super) struct Reads {
     asked: Mutex<Asked>,
-    apart: bool,
+    /// Keys of one command.
+    most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
     /// Who waits for which key, sent or not.
     waiting: HashMap<Bytes, Vec<oneshot::Sender<Answer>>>,
-    unsent: Vec<Bytes>,
+    unsent: VecDeque<Bytes>,
     /// Somebody sends, and will send what is unsent.
     is_sending: bool,
 }
 
-/// Keys that one caller sends now. Those that got no answer when it is dropped fail.
+/// Keys of one command. Those that got no answer when it is dropped fail.
 #[derive(Debug)]
 pub(super) struct Batch {
     reads: Arc<Reads>,
@@ -44,12 +46,12 @@ pub(super) struct Batch {
 }
 
 impl Reads {
-    /// Nothing is asked yet. `apart`: every key is sent for itself at once, since keys live on
-    /// several servers, and one that is away must not take the answers of the others along.
-    pub(super) fn new(apart: bool) -> Arc<Self> {
+    /// Nothing is asked yet; a command takes `most` keys. With one, none waits for another command:
+    /// keys live on several servers, and one that is away must not take other answers along.
+    pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             asked: Mutex::default(),
-            apart,
+            most,
         })
     }
 
@@ -62,30 +64,23 @@ impl Reads {
         if waiting.len() > 1 {
             return (receiver, false);
         }
-        asked.unsent.push(key);
+        asked.unsent.push_back(key);
         // Two at a time were tried: twice the commands, half as full, and no faster.
         let is_sent = std::mem::replace(&mut asked.is_sending, true);
-        (receiver, self.apart || !is_sent)
+        (receiver, self.most == 1 || !is_sent)
     }
 
-    /// What was asked for since the last time, for the one who sends; he is done after `None`.
+    /// What was asked for and not sent, for the one who sends; he is done after `None`.
     pub(super) fn take(self: &Arc<Self>) -> Option<Batch> {
         let mut asked = self.asked();
-        let keys = if self.apart {
-            Vec::from_iter(asked.unsent.pop())
-        } else {
-            std::mem::take(&mut asked.unsent)
-        };
+        let most = self.most.min(asked.unsent.len());
+        let keys: Vec<Bytes> = asked.unsent.drain(..most).collect();
         asked.is_sending = !keys.is_empty();
         drop(asked);
         (!keys.is_empty()).then(|| Batch {
             keys,
             reads: Arc::clone(self),
         })
-    }
-
-    fn forget(&self, key: &Bytes) -> Vec<oneshot::Sender<Answer>> {
-        self.asked().waiting.remove(key).unwrap_or_default()
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
@@ -99,20 +94,39 @@ impl Batch {
         &self.keys
     }
 
-    /// Tells everybody who waits for `key`.
-    pub(super) fn settle(&self, key: &Bytes, answer: &Answer) {
-        for waiting in self.reads.forget(key) {
-            // Who hung up is not there any more.
-            drop(waiting.send(answer.clone()));
+    /// Tells everybody who waits; `found` has one value for each key.
+    pub(super) fn settle(mut self, found: Result<Vec<Option<Bytes>>, FarError>) {
+        let waiting = self.forget();
+        let mut found = found.map(Vec::into_iter);
+        for waiting in waiting {
+            let answer = match &mut found {
+                Ok(values) => values.next().map(Ok),
+                Err(error) => Some(Err(error.clone())),
+            };
+            // What got no value is dropped, which the one who waits takes for a failure.
+            let Some(answer) = answer else { return };
+            for one in waiting {
+                // Who hung up is not there any more.
+                drop(one.send(answer.clone()));
+            }
         }
+    }
+
+    /// Those who wait, by key; from here on the keys can be asked for anew.
+    fn forget(&mut self) -> Vec<Vec<oneshot::Sender<Answer>>> {
+        let keys = std::mem::take(&mut self.keys);
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let mut asked = self.reads.asked();
+        let waiting = keys.iter().map(|key| asked.waiting.remove(key));
+        waiting.map(Option::unwrap_or_default).collect()
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        for key in &self.keys {
-            drop(self.reads.forget(key));
-        }
+        drop(self.forget());
     }
 }
 
@@ -125,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_one_sends_is_sent_by_him_once_and_told_to_everybody() {
-        let reads = Reads::new(false);
+        let reads = Reads::new(128);
         let (mut first, must_send) = reads.ask(KEY);
         assert!(must_send);
         let (mut same, must_send) = reads.ask(KEY);
@@ -137,13 +151,13 @@ mod tests {
         assert!(!must_send);
         let (mut other, must_send) = reads.ask(OTHER);
         assert!(!must_send);
-        batch.settle(&KEY, &Ok(Some(OTHER)));
+        batch.settle(Ok(vec![Some(OTHER)]));
         for receiver in [&mut first, &mut same, &mut late] {
             assert_eq!(receiver.try_recv().unwrap().unwrap(), Some(OTHER));
         }
         let batch = reads.take().unwrap();
         assert_eq!(batch.keys(), [OTHER]);
-        batch.settle(&OTHER, &Err(FarError::Skipped));
+        batch.settle(Err(FarError::Skipped));
         assert!(other.try_recv().unwrap().is_err());
         assert!(reads.take().is_none());
         let (_again, must_send) = reads.ask(KEY);
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn keys_of_several_servers_are_sent_apart() {
-        let reads = Reads::new(true);
+        let reads = Reads::new(1);
         let (_first, must_send) = reads.ask(KEY);
         assert!(must_send);
         let (_other, must_send) = reads.ask(OTHER);
@@ -166,12 +180,26 @@ mod tests {
 
     #[test]
     fn what_got_no_answer_fails_and_can_be_asked_again() {
-        let reads = Reads::new(false);
+        let reads = Reads::new(128);
         let (mut first, _) = reads.ask(KEY);
         drop(reads.take());
         assert!(first.try_recv().is_err());
         assert!(reads.take().is_none());
         let (_again, must_send) = reads.ask(KEY);
         assert!(must_send);
+    }
+
+    #[test]
+    fn who_asks_again_is_not_forgotten_with_those_who_were_told() {
+        let reads = Reads::new(128);
+        let (_first, _) = reads.ask(KEY);
+        let (mut short, _) = reads.ask(OTHER);
+        let mut batch = reads.take().unwrap();
+        assert!(batch.forget().len() == 2 && short.try_recv().is_err());
+        let (mut again, _) = reads.ask(KEY);
+        drop(batch);
+        let batch = reads.take().unwrap();
+        batch.settle(Ok(vec![None]));
+        assert_eq!(again.try_recv().unwrap().unwrap(), None);
     }
 }

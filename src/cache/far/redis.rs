@@ -88,7 +88,11 @@ impl RedisCache {
     pub(super) fn start(url: &str) -> Result<Self, String> {
         let pool = pool(url).map_err(|error| error.details().to_owned())?;
         let cache = Self(Arc::new(Inner {
-            reads: Reads::new(pool.next().client_config().server.is_clustered()),
+            reads: Reads::new(if pool.next().client_config().server.is_clustered() {
+                1
+            } else {
+                READ_KEYS
+            }),
             pool,
             scripts: Scripts::new(),
             breaker: Breaker::new(),
@@ -120,22 +124,9 @@ impl RedisCache {
     /// Sends what is asked for until nothing is: while one command is under way, the next gathers.
     async fn send(self) {
         while let Some(batch) = self.0.reads.take() {
-            for keys in batch.keys().chunks(READ_KEYS) {
-                let asked = async |client: WithOptions<Client>| client.mget(keys.to_vec()).await;
-                let found: Result<Vec<Option<Bytes>>, FarError> = self.call(READ, asked).await;
-                match found {
-                    Ok(found) => {
-                        for (key, value) in keys.iter().zip(found) {
-                            batch.settle(key, &Ok(value));
-                        }
-                    }
-                    Err(error) => {
-                        for key in keys {
-                            batch.settle(key, &Err(error.clone()));
-                        }
-                    }
-                }
-            }
+            let keys = batch.keys().to_vec();
+            let asked = async |client: WithOptions<Client>| client.mget(keys).await;
+            batch.settle(self.call(READ, asked).await);
         }
     }
 
