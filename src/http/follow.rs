@@ -39,7 +39,10 @@ pub(super) async fn follow(
     let (at, _in_flight) = (Instant::now(), InFlight::new());
     match redirect::follow_code(&state, worker, request.request(), &code).await {
         // It has every header it needs, and is counted by its tier.
-        Ok(response) => wrap::last_of_connection(&state, request.into_response(response)),
+        Ok(mut response) => {
+            wrap::last_of_connection(&state, &mut response);
+            request.into_response(response)
+        }
         Err(error) => wrap::refuse(&state, Begun::at(at, &request), request, &error),
     }
 }

@@ -28,6 +28,7 @@ use crate::domain::route::RedirectStatus;
 use crate::http::state::AppState;
 use crate::http::visit;
 use crate::http::visit::Asked;
+use crate::http::wrap;
 use crate::slots::Slot;
 use crate::slots::hash;
 use crate::telemetry::Tier;
@@ -105,11 +106,7 @@ impl Front {
             asked,
         );
         let mut response = redirect(entry, link.location(), || self.permanent.clone());
-        if state.health.is_draining() {
-            response
-                .head_mut()
-                .set_connection_type(actix_web::http::ConnectionType::Close);
-        }
+        wrap::last_of_connection(state, &mut response);
         let status = entry.route().status.code();
         state
             .stripes

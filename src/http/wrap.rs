@@ -176,19 +176,18 @@ pub(super) fn finish(
             }
         }
     }
-    let answer = last_of_connection(state, answer);
+    last_of_connection(state, answer.response_mut());
     let status = answer.status().as_u16();
     telemetry::http_request(begun.route, begun.method, status, begun.at.elapsed());
     answer
 }
 
 /// Tells the client to come again by another connection, where this process is about to stop.
-pub(super) fn last_of_connection(state: &AppState, mut answer: ServiceResponse) -> ServiceResponse {
+pub(super) fn last_of_connection(state: &AppState, response: &mut HttpResponse) {
     if state.health.is_draining() {
-        let head = answer.response_mut().head_mut();
+        let head = response.head_mut();
         head.set_connection_type(actix_web::http::ConnectionType::Close);
     }
-    answer
 }
 
 fn respond(

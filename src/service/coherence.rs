@@ -34,8 +34,10 @@ struct Changed {
 }
 
 impl Changed {
-    /// Forgets what is older than `age`, microseconds.
-    fn sweep(&mut self, now: i64, age: i64) {
+    /// Forgets what is older than it need be remembered; of many, what is older than a minute.
+    fn sweep(&mut self, now: i64) {
+        let many = self.known.len() >= MANY_CHANGES;
+        let age = if many { REMEMBERED / 10 } else { REMEMBERED };
         self.known.retain(|_, known| now - known.at < age);
         if self.known.capacity() > 4 * self.known.len() {
             self.known.shrink_to(2 * self.known.len());
@@ -135,7 +137,7 @@ impl Coherence {
     fn with<T>(&self, hash: u64, now: i64, change: impl FnOnce(&mut Known) -> T) -> T {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if changed.known.len() >= changed.sweep_at {
-            changed.sweep(now, REMEMBERED / 10);
+            changed.sweep(now);
         }
         change(changed.known.entry(hash).or_insert(Known::NOTHING))
     }
@@ -153,9 +155,7 @@ impl Coherence {
     /// Forgets changes that no cache can contradict any more.
     pub fn prune(&self, now: Timestamp) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let many = changed.known.len() >= MANY_CHANGES;
-        let age = if many { REMEMBERED / 10 } else { REMEMBERED };
-        changed.sweep(now.micros(), age);
+        changed.sweep(now.micros());
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) enum FarAnswer {
 impl Redirector {
     /// What the far cache has of a code; what is past its soft lifetime is for emergencies.
     pub(super) async fn ask_far(self: &Arc<Self>, code: &ShortCode, hash: u64) -> FarAnswer {
+        if self.far.is_none() {
+            return FarAnswer::Nothing;
+        }
         let Some(namespace) = self.store.namespace() else {
             return FarAnswer::Nothing;
         };

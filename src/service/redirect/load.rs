@@ -41,8 +41,7 @@ impl Redirector {
             far: None,
         };
         // An entry that is only old is loaded by one of those who want it.
-        let asked_far = fallback.near.is_none() && !self.far.is_none();
-        if asked_far {
+        if fallback.near.is_none() {
             match self.ask_far(code, hash).await {
                 FarAnswer::Fresh(entry) => {
                     self.remember(hash, Arc::clone(&entry));
@@ -60,7 +59,7 @@ impl Redirector {
         let (this, code) = (Arc::clone(self), code.clone());
         let loading = self
             .runtime
-            .spawn(async move { this.load_once(&code, hash, fallback, asked_far).await });
+            .spawn(async move { this.load_once(&code, hash, fallback).await });
         loading.await.unwrap_or(Err(Unavailable))
     }
 
@@ -70,7 +69,6 @@ impl Redirector {
         code: &ShortCode,
         hash: u64,
         fallback: Fallback,
-        asked_far: bool,
     ) -> Result<Resolved, Unavailable> {
         if let Some(entry) = fallback.near {
             // An old entry blocks the guard, so its refresh is claimed instead; who does not get
@@ -107,7 +105,7 @@ impl Redirector {
                     telemetry::shared_load();
                     return Ok(Resolved::Unknown);
                 }
-                let loaded = self.load(code, hash, fallback, asked_far).await;
+                let loaded = self.load(code, hash, fallback, true).await;
                 match (&loaded, guard) {
                     (Ok(Resolved::Entry(entry, Tier::Far | Tier::Owner)), Some(guard)) => {
                         // Refused where a change was told meanwhile: then it is not remembered.
@@ -145,7 +143,7 @@ impl Redirector {
         mut fallback: Fallback,
         skip_far: bool,
     ) -> Result<Resolved, Unavailable> {
-        if !skip_far && !self.far.is_none() {
+        if !skip_far {
             match self.ask_far(code, hash).await {
                 FarAnswer::Fresh(entry) => return Ok(Resolved::Entry(entry, Tier::Far)),
                 FarAnswer::Unknown => return Ok(Resolved::Unknown),

@@ -164,15 +164,14 @@ impl Redirector {
         }
         telemetry::cache_requests(CacheTier::Near, CacheResult::Miss);
         let outdated = known.clone();
-        match tokio::time::timeout(BUDGET, self.look_up(code, hash, known)).await {
-            Ok(resolved) => resolved,
-            Err(_) => Err(Unavailable),
-        }
-        .or_else(|Unavailable| {
-            self.stale_near(outdated, now)
-                .map(|entry| Resolved::Entry(entry, Tier::Stale))
-                .ok_or(Unavailable)
-        })
+        let looked_up = tokio::time::timeout(BUDGET, self.look_up(code, hash, known)).await;
+        looked_up
+            .unwrap_or(Err(Unavailable))
+            .or_else(|Unavailable| {
+                self.stale_near(outdated, now)
+                    .map(|entry| Resolved::Entry(entry, Tier::Stale))
+                    .ok_or(Unavailable)
+            })
     }
 
     /// Puts a new version into the far cache and out of the near one: a writer's last step before
