@@ -80,7 +80,8 @@ end
             .lines()
             .find(|line| line.contains("Non-2xx") || line.contains("Socket errors"));
         if let Some(flaw) = flawed {
-            return Err(format!("{}: {}", server.name(), flaw.trim()).into());
+            let (name, told) = (server.name(), server.testimony());
+            return Err(format!("{name}: {}{told}", flaw.trim()).into());
         }
         let rate = number_after(&text, "Requests/sec:");
         let requests = text.lines().find_map(|line| {

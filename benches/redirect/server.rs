@@ -36,6 +36,9 @@ pub(crate) struct Server {
     name: String,
     child: Child,
     port: u16,
+    /// Where it tells of itself, if it does, and what it logs.
+    admin: Option<u16>,
+    log: Option<PathBuf>,
     has_links: bool,
     started_in: Duration,
     databases: Vec<(String, String)>,
@@ -129,6 +132,7 @@ impl Server {
             .envs(variables.iter().copied());
         let mut server = Self::start(name, command, port, Some(&data.join("serve.log")))?;
         server.has_links = true;
+        server.admin = Some(admin);
         Ok(server)
     }
 
@@ -220,6 +224,8 @@ impl Server {
             name: name.to_owned(),
             child,
             port,
+            admin: None,
+            log: log.map(Path::to_owned),
             has_links: false,
             started_in: Duration::ZERO,
             databases: Vec::new(),
@@ -255,6 +261,31 @@ impl Server {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it says of its answers and errors: its counters, and the end of its log.
+    pub(crate) fn testimony(&self) -> String {
+        let Some(admin) = self.admin else {
+            return String::new();
+        };
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{admin}\r\nConnection: close\r\n\r\n"
+        );
+        let metrics = ask(admin, &request).unwrap_or_else(|error| error.to_string());
+        let counters = metrics.lines().filter(|line| {
+            let is_told =
+                line.starts_with("urlshort_redirects_total") || line.contains("errors_total{");
+            is_told && !line.ends_with(" 0")
+        });
+        let log = self
+            .log
+            .as_ref()
+            .and_then(|log| fs::read_to_string(log).ok());
+        let log = log.unwrap_or_default();
+        let last = log.lines().skip(log.lines().count().saturating_sub(20));
+        counters
+            .chain(last)
+            .fold(String::new(), |told, line| told + "\n" + line)
     }
 
     /// Whether links must be made in it first.

@@ -94,7 +94,7 @@ impl FarCache {
     /// What stands under `code`; what cannot be read is a miss.
     ///
     /// # Errors
-    /// [`FarError`], within 50 ms: 25 ms, and as many for the command that is under way.
+    /// [`FarError`], within 50 ms.
     pub async fn get(&self, namespace: &str, code: &ShortCode) -> Result<FarFound, FarError> {
         let Self::Redis(redis) = self else {
             return Ok(FarFound::Miss);

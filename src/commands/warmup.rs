@@ -23,6 +23,7 @@ use crate::commands::ask::local;
 use crate::commands::report;
 use crate::config::Config;
 use crate::domain::code::ShortCode;
+use crate::service::redirect::Patience;
 use crate::service::redirect::Redirector;
 use crate::service::redirect::Warmed;
 use crate::shutdown;
@@ -86,6 +87,7 @@ struct Tally {
     /// Links that were not warm everywhere: those that the rate is for.
     charged: u64,
     far: Option<Warmed>,
+    patience: Patience,
     near: Vec<(Url, Warmed, Option<String>)>,
 }
 
@@ -123,6 +125,7 @@ pub async fn run(mut config: Config, args: WarmupArgs) -> Result<(), Failure> {
         done: 0,
         charged: 0,
         far: has_far.then(Warmed::default),
+        patience: Patience::default(),
         near: targets
             .into_iter()
             .map(|url| (url, Warmed::default(), None))
@@ -244,7 +247,8 @@ async fn refuse_missing_files(config: &Config) -> Result<(), Failure> {
 async fn warm(redirector: &Arc<Redirector>, codes: &[ShortCode], tally: &mut Tally) {
     let warm_before: Vec<u64> = tally.warm().collect();
     if let Some(far) = &mut tally.far {
-        let asked = codes.iter().map(|code| redirector.warm_far(code));
+        let patience = &tally.patience;
+        let asked = codes.iter().map(|code| redirector.warm_far(code, patience));
         let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
         while let Some(warmth) = asked.next().await {
             far.count(warmth);

@@ -27,8 +27,11 @@ const BACK: i64 = 5_000_000;
 const FAR_BACK: i64 = 600_000_000;
 /// A look that comes later than this after the last one may have missed something.
 const GAP: Duration = Duration::from_secs(4);
-/// Markers written in one look.
-const MARKERS: usize = 1_000;
+/// Markers written at once. Thousands would wait for each other past their deadlines, which looks
+/// like a server that is away.
+const MARKERS: usize = 128;
+/// How long a look goes on writing them: the next look must not be late.
+const MARKING: Duration = Duration::from_millis(100);
 
 /// What a look at a shard's feed needs.
 #[derive(Clone, Debug)]
@@ -148,25 +151,36 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
 /// Writes markers to the far cache; what it does not confirm stays.
 async fn confirm(feed: &Feed, memory: &mut Memory) {
     let far = feed.redirector.far_cache();
-    if memory.unconfirmed.is_empty() || !far.is_up() {
+    if memory.unconfirmed.is_empty() {
         return;
     }
     let Some(namespace) = feed.store.namespace() else {
         return;
     };
-    let due: Vec<(ShortCode, i64)> = memory
-        .unconfirmed
-        .iter()
-        .take(MARKERS)
-        .map(|(code, version)| (code.clone(), *version))
-        .collect();
-    let marks = due
-        .iter()
-        .map(|(code, version)| far.mark(&namespace, code, *version));
-    let outcomes = futures_util::future::join_all(marks).await;
-    for ((code, _), outcome) in due.into_iter().zip(outcomes) {
-        if outcome.is_ok() {
-            memory.unconfirmed.remove(&code);
+    let begun = Instant::now();
+    while far.is_up() && begun.elapsed() < MARKING {
+        let some: Vec<(ShortCode, i64)> = memory
+            .unconfirmed
+            .iter()
+            .take(MARKERS)
+            .map(|(code, version)| (code.clone(), *version))
+            .collect();
+        if some.is_empty() {
+            return;
+        }
+        let marks = some
+            .iter()
+            .map(|(code, version)| far.mark(&namespace, code, *version));
+        let outcomes = futures_util::future::join_all(marks).await;
+        let before = memory.unconfirmed.len();
+        for ((code, _), outcome) in some.iter().zip(outcomes) {
+            if outcome.is_ok() {
+                memory.unconfirmed.remove(code);
+            }
+        }
+        // A full one refuses every write: the next look tries again.
+        if memory.unconfirmed.len() == before {
+            return;
         }
     }
 }

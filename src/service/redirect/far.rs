@@ -94,6 +94,8 @@ impl Redirector {
         let entry = far_entry(route, took, now);
         let (this, code) = (Arc::clone(self), code.clone());
         self.runtime.spawn(async move {
+            // Only a semaphore that is closed refuses, and this one never is.
+            let _turn = this.fills.acquire().await;
             let ttl = ttl_of(&entry, now);
             let written = match old {
                 // A restored database says less than the cache: its word counts, if the cache

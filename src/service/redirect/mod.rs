@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::cache::far::FarCache;
 use crate::cache::near::NearCache;
@@ -35,6 +36,7 @@ use crate::telemetry::CacheResult;
 use crate::telemetry::CacheTier;
 use crate::telemetry::Tier;
 
+pub use crate::service::redirect::warm::Patience;
 pub use crate::service::redirect::warm::Warmed;
 pub use crate::service::redirect::warm::Warmth;
 
@@ -46,6 +48,9 @@ const REFRESH_AFTER: i64 = 30_000_000;
 const SILENT_LIFETIME: i64 = 2_000_000;
 /// An entry older than this is asked for first; ± 10 % in the far cache.
 const SOFT: i64 = 300_000_000;
+/// Entries that are written to the far cache at once, behind answers. Thousands in one moment would
+/// wait for each other past their deadlines, which looks like a server that is away.
+const FILLS: usize = 64;
 /// A database read slower than this fills no cache: what it read may be old news.
 const SLOW_READ: Duration = Duration::from_secs(1);
 
@@ -59,6 +64,7 @@ pub struct Redirector {
     stale: i64,
     runtime: Handle,
     due: Due,
+    fills: Semaphore,
 }
 
 /// What stands behind a code, and where that was found.
@@ -89,6 +95,7 @@ impl Redirector {
         let stale = i64::try_from(stale.as_micros()).unwrap_or(i64::MAX);
         Arc::new(Self {
             due: Due::new(store.members().len()),
+            fills: Semaphore::new(FILLS),
             store,
             near,
             far,

@@ -12,6 +12,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use rand::RngExt as _;
+
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
 use crate::domain::route::Route;
@@ -27,6 +29,10 @@ use crate::slots::hash;
 const GATHER: Duration = Duration::from_millis(20);
 /// Codes of one query.
 const AT_ONCE: usize = 500;
+
+/// Of the refreshed entries one in so many is written to the far cache, where what is asked for
+/// again every 30 s here is good for 300 s.
+const FILL_ONE_IN: u32 = 4;
 
 /// Entries whose refresh was claimed, by the place of their shard.
 #[derive(Debug)]
@@ -81,14 +87,15 @@ impl Redirector {
 
     /// Asks one shard for entries that it should own.
     async fn refresh_all(self: &Arc<Self>, place: usize, entries: &[Arc<NearEntry>]) {
-        let codes: Vec<ShortCode> = entries
+        let (codes, versions): (Vec<ShortCode>, Vec<i64>) = entries
             .iter()
-            .filter_map(|entry| entry.code().parse().ok())
-            .collect();
+            .filter_map(|entry| Some((entry.code().parse().ok()?, entry.route().version)))
+            .unzip();
         let asked = Instant::now();
         // While the shard is away, what is known goes on being served.
         if let Ok(found) = self.store.routes(place, &codes).await {
-            self.renew_all(codes, found, asked.elapsed()).await;
+            let known = codes.into_iter().zip(versions).collect();
+            self.renew_all(known, found, asked.elapsed()).await;
         }
         for entry in entries {
             entry.release_refresh();
@@ -97,15 +104,15 @@ impl Redirector {
 
     async fn renew_all(
         self: &Arc<Self>,
-        codes: Vec<ShortCode>,
+        known: Vec<(ShortCode, i64)>,
         found: Vec<(ShortCode, Route)>,
         took: Duration,
     ) {
         let mut found: HashMap<ShortCode, Route> = found.into_iter().collect();
-        let each = took / u32::try_from(codes.len().max(1)).unwrap_or(u32::MAX);
+        let each = took / u32::try_from(known.len().max(1)).unwrap_or(u32::MAX);
         let fills_far = took < SLOW_READ && !self.far.is_none();
         let namespace = self.store.namespace().filter(|_| fills_far);
-        for code in codes {
+        for (code, version) in known {
             let hash = hash(code.as_str().as_bytes());
             let Some(route) = found.remove(&code) else {
                 // Unknown, or not here: only the way that asks again can tell.
@@ -113,7 +120,10 @@ impl Redirector {
                 continue;
             };
             let now = self.now();
-            if let Some(namespace) = namespace.clone() {
+            if let Some(namespace) = &namespace
+                && (route.version != version || rand::rng().random_ratio(1, FILL_ONE_IN))
+            {
+                let namespace = Arc::clone(namespace);
                 self.fill_far(namespace, &code, Some(route.clone()), each, now, None);
             }
             if let Some(fresh) = NearEntry::new(code.as_str(), route, now.micros()) {

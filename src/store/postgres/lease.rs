@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use deadpool_postgres::PoolError;
 use deadpool_postgres::Timeouts;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 use tokio_postgres::Row;
@@ -18,6 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::postgres::Class;
 use crate::store::postgres::MAX_WAITING;
 use crate::store::postgres::PostgresShard;
+use crate::store::postgres::turns::Turns;
 use crate::telemetry;
 
 /// A connection of a pool until the deadline. It goes back only while nothing is under way on it:
@@ -30,6 +32,8 @@ pub(super) struct Lent {
     budget: Duration,
     busy: AtomicBool,
     transaction: bool,
+    /// Given back after the connection.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Lent {
@@ -49,8 +53,8 @@ impl Lent {
         budget: Duration,
     ) -> Result<Self, StoreError> {
         let deadline = Instant::now() + budget;
-        let pool = shard.pool_of(class);
-        if pool.status().waiting > MAX_WAITING {
+        let (pool, turns) = (shard.pool_of(class), shard.turns_of(class));
+        if pool.status().waiting + turns.map_or(0, Turns::waiting) > MAX_WAITING {
             return Err(shard.unavailable(DeadlinePassed(Duration::ZERO)));
         }
         let limits = Timeouts {
@@ -59,17 +63,33 @@ impl Lent {
             recycle: Some(Duration::from_millis(500)),
         };
         let asked = Instant::now();
+        let turn = match turns {
+            None => None,
+            Some(turns) => match timeout_at(deadline, turns.next()).await {
+                Ok(turn) => turn,
+                // All are in use: that says that we are busy, not that the server is gone.
+                Err(_) => return Err(shard.unavailable(DeadlinePassed(budget))),
+            },
+        };
         let borrowed = timeout_at(deadline, pool.timeout_get(&limits)).await;
         telemetry::shard_pool_wait(shard.inner.shard, asked.elapsed());
         match borrowed {
-            Ok(Ok(object)) => Ok(Self {
-                shard: shard.clone(),
-                object: Some(object),
-                deadline,
-                budget,
-                busy: AtomicBool::new(false),
-                transaction: false,
-            }),
+            Ok(Ok(object)) => {
+                if let Some(turns) = turns
+                    && Object::metrics(&object).recycled.is_none()
+                {
+                    turns.connected();
+                }
+                Ok(Self {
+                    shard: shard.clone(),
+                    object: Some(object),
+                    deadline,
+                    budget,
+                    busy: AtomicBool::new(false),
+                    transaction: false,
+                    _turn: turn,
+                })
+            }
             Ok(Err(error)) => {
                 // A full pool says that we are busy, not that the server is gone.
                 if !matches!(

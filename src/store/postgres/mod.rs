@@ -17,6 +17,7 @@ mod lists;
 mod pipeline;
 mod rollup;
 mod stats;
+mod turns;
 mod vitals;
 
 use std::sync::Arc;
@@ -32,11 +33,12 @@ use crate::domain::time::Timestamp;
 use crate::store::error::BreakerOpen;
 use crate::store::error::StoreError;
 use crate::store::postgres::lease::Lent;
+use crate::store::postgres::turns::Turns;
 
 /// Failures in a row after which the server is left alone.
 const BREAK_AFTER: u32 = 5;
 /// Waiting borrowers beyond which more are turned away at once.
-const MAX_WAITING: usize = 64;
+const MAX_WAITING: usize = 1_000;
 
 /// A server-backed shard.
 #[derive(Debug, Clone)]
@@ -62,6 +64,7 @@ struct Inner {
     shard: usize,
     /// Redirects and the API: many short statements.
     front: Pool,
+    front_turns: Turns,
     /// Loops and statistics: few longer ones, which must not starve the others.
     back: Pool,
     failures: AtomicU32,
@@ -104,6 +107,7 @@ impl PostgresShard {
         let (front, back) = connect::pools(url)?;
         let inner = Inner {
             shard,
+            front_turns: Turns::new(front.status().max_size),
             front,
             back,
             failures: AtomicU32::new(0),
@@ -157,7 +161,11 @@ impl PostgresShard {
     #[must_use]
     pub fn pool(&self) -> PoolUse {
         let pools = [&self.inner.front, &self.inner.back];
-        pools.iter().fold(PoolUse::default(), |sum, pool| {
+        let idle = PoolUse {
+            waiting: self.inner.front_turns.waiting(),
+            ..PoolUse::default()
+        };
+        pools.iter().fold(idle, |sum, pool| {
             let status = pool.status();
             PoolUse {
                 size: sum.size + status.size,
@@ -182,6 +190,14 @@ impl PostgresShard {
         }
     }
 
+    /// Whose turn it is at the pool of `class`; that of the loops is small, and they come in turn.
+    fn turns_of(&self, class: Class) -> Option<&Turns> {
+        match class {
+            Class::Redirect | Class::Api => Some(&self.inner.front_turns),
+            Class::Report | Class::Work => None,
+        }
+    }
+
     fn succeeded(&self) {
         if self.inner.failures.load(Ordering::Relaxed) != 0 {
             self.inner.failures.store(0, Ordering::Relaxed);
@@ -198,6 +214,7 @@ impl PostgresShard {
             // What is pooled may be sockets to a dead server.
             self.inner.front.retain(|_, _| false);
             self.inner.back.retain(|_, _| false);
+            self.inner.front_turns.disconnected();
         }
     }
 
