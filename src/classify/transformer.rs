@@ -115,10 +115,11 @@ impl Transformer {
         }
         let weights = read(folder, "model.safetensors")?;
         let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)
-            .map_err(|error| wrong(format!("model.safetensors: {error}")))?;
+            .map_err(|error| wrong(format!("model.safetensors: {}", told(&error))))?;
         let model = BertModel::load(weights, &config).map_err(|error| {
             wrong(format!(
-                "model.safetensors does not fit config.json: {error}"
+                "model.safetensors does not fit config.json: {}",
+                told(&error)
             ))
         })?;
         Ok(Self {
@@ -310,6 +311,12 @@ fn pooling(folder: &Path) -> Pooling {
     }
 }
 
+/// What candle says, without the stack that it adds where `RUST_BACKTRACE` is set.
+fn told(error: &candle_core::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or("").to_owned()
+}
+
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>, ModelError> {
     let path = folder.join(name);
     let fail = |why: String| ModelError::Unusable {
@@ -355,5 +362,22 @@ pub(super) fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelErro
     match FILES.iter().find(|name| !sums.contains_key(**name)) {
         Some(missing) => Err(wrong(format!("{MANIFEST} has no checksum of {missing}"))),
         None => Ok(sums),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::backtrace::Backtrace;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_candle_is_one_line() {
+        let error = candle_core::Error::WithBacktrace {
+            inner: Box::new(candle_core::Error::Msg("shape mismatch".to_owned())),
+            backtrace: Box::new(Backtrace::force_capture()),
+        };
+        assert!(error.to_string().lines().count() > 1);
+        assert_eq!(told(&error), "shape mismatch");
     }
 }
