@@ -237,7 +237,8 @@ fn measure(classifier: &Classifier, examples: &[Labelled]) -> Figures {
     figures(&judged.collect::<Vec<_>>())
 }
 
-/// What no set may miss. A hundred titled pages leave a calibration error of 0.04 to chance alone.
+/// What no set may miss. Of 321 pages chance alone makes a calibration error of 0.04, of a hundred
+/// titled ones 0.05.
 #[track_caller]
 fn holds(what: &str, figures: &Figures, top1: f64, error: f64) {
     let told = format!(
@@ -271,9 +272,9 @@ fn sets() -> [Vec<Labelled>; 3] {
 fn the_rules_are_right_about_sites_that_nobody_listed() {
     let rules = Classifier::new(Vec::new()).without_sites();
     let [own, bare, titled] = sets();
-    holds("own", &measure(&rules, &own), 0.82, 0.05);
-    holds("real URLs", &measure(&rules, &bare), 0.75, 0.06);
-    holds("real, titled", &measure(&rules, &titled), 0.80, 0.09);
+    holds("own", &measure(&rules, &own), 0.85, 0.05);
+    holds("real URLs", &measure(&rules, &bare), 0.77, 0.05);
+    holds("real, titled", &measure(&rules, &titled), 0.80, 0.08);
 }
 
 #[test]
@@ -282,9 +283,9 @@ fn the_model_is_right_about_sites_that_nobody_listed() {
     let classifier = Classifier::new(Vec::new()).without_sites();
     classifier.load_model(&folder).unwrap();
     let [own, bare, titled] = sets();
-    holds("own", &measure(&classifier, &own), 0.85, 0.05);
-    holds("real URLs", &measure(&classifier, &bare), 0.75, 0.05);
-    holds("real, titled", &measure(&classifier, &titled), 0.82, 0.09);
+    holds("own", &measure(&classifier, &own), 0.88, 0.05);
+    holds("real URLs", &measure(&classifier, &bare), 0.77, 0.07);
+    holds("real, titled", &measure(&classifier, &titled), 0.84, 0.08);
 }
 
 #[test]

@@ -7,14 +7,16 @@ use crate::classify::features::HASHED;
 use crate::classify::features::HEARD;
 use crate::domain::label::Category;
 
-const MAGIC: &[u8; 6] = b"USHD03";
+const MAGIC: &[u8; 6] = b"USHD04";
 const CLASSES: usize = Category::COUNT;
-/// How much the hashed features count beside an embedding, and alone.
-const SPARSE_BESIDE: f32 = 0.5;
+/// How much the hashed features count beside an embedding, and alone: what several thousand sites
+/// say is worth more than what a thousand said.
+const SPARSE_BESIDE: f32 = 1.4;
+const SPARSE_ALONE: f32 = 2.0;
 /// How much the lexicon counts.
 const HEARD_SCALE: f32 = 0.3;
 /// How much a model's head counts against the rules' head where both speak.
-const MODEL_SHARE: f32 = 0.6;
+const MODEL_SHARE: f32 = 0.7;
 
 /// A share for each category; together 1.
 pub type Shares = [f32; CLASSES];
@@ -106,7 +108,7 @@ pub fn inputs(features: &Features, embedding: Option<&[f32]>, mean: &[f32]) -> (
     let sparse = if embedding.is_some() {
         SPARSE_BESIDE
     } else {
-        1.0
+        SPARSE_ALONE
     };
     (dense, sparse)
 }

@@ -26,7 +26,7 @@ use crate::domain::label::Category;
 /// How small weights are kept: for the rules' head, and for that of a model.
 const RULES_PENALTY: f32 = 3e-5;
 #[cfg(feature = "classify")]
-const MODEL_PENALTY: f32 = 3e-4;
+const MODEL_PENALTY: f32 = 1e-4;
 /// How much an example counts that stands there with and without its title.
 const TWICE: f32 = 0.6;
 /// Of 100 words that the lexicon knows, so many are hidden from the head, and from its
