@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::classify::Classifier;
 use crate::config::Config;
 use crate::events::kafka::Kafka;
@@ -29,7 +31,7 @@ pub fn labeller(config: &Config, store: &Arc<Store>, classifier: &Arc<Classifier
         store: Arc::clone(store),
         classifier: Arc::clone(classifier),
         fetcher: config.classify.fetch.then(Arc::default),
-        lists: Arc::new(lists.into()),
+        lists: Arc::new(watch::Sender::new(lists)),
     }
 }
 

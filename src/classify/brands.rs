@@ -42,13 +42,15 @@ pub(super) struct Brands {
     sites: HashSet<&'static str>,
     /// Hosts of brands that are no word of anything else, and whose they are.
     hosts: HashMap<&'static str, &'static str>,
+    /// Brands whose names nobody else has a use for.
+    strict: HashSet<&'static str>,
 }
 
 impl Brands {
     pub(super) fn new() -> Self {
         let lines = BRANDS.lines().filter(|line| !line.starts_with('#'));
         let own = lines.filter_map(|line| {
-            let mut names = line.split_ascii_whitespace();
+            let mut names = line.trim_start_matches('!').split_ascii_whitespace();
             Some((names.next()?, names.collect()))
         });
         let own: HashMap<&'static str, Vec<&'static str>> = own.collect();
@@ -62,12 +64,18 @@ impl Brands {
             }
         }
         let sites = names.iter().chain(own.values().flatten()).copied();
-        let hosts = own.iter().flat_map(|(brand, hosts)| {
-            let long = hosts.iter().filter(|host| host.len() >= LONG_HOST);
-            long.map(|host| (*host, *brand))
-        });
-        let hosts = hosts.collect();
+        // In one order, so that a host that two brands share is always that of the same one.
+        let mut hosts = HashMap::new();
+        for brand in &names {
+            let of_it = own.get(brand).into_iter().flatten();
+            for host in of_it.filter(|host| host.len() >= LONG_HOST) {
+                hosts.entry(*host).or_insert(*brand);
+            }
+        }
+        let strict = BRANDS.lines().filter_map(|line| line.strip_prefix('!'));
+        let strict = strict.filter_map(|line| line.split_ascii_whitespace().next());
         Self {
+            strict: strict.collect(),
             sites: sites.collect(),
             hosts,
             long,
@@ -81,6 +89,11 @@ impl Brands {
     pub(super) fn is_own(&self, brand: &str, site: &str) -> bool {
         let own = self.own.get(brand);
         site == brand || own.is_some_and(|sites| sites.contains(&site))
+    }
+
+    /// Whether nobody but the brand has a use for its name: a bank, a carrier, an office.
+    pub(super) fn is_strict(&self, brand: &str) -> bool {
+        self.strict.contains(brand)
     }
 
     /// Whether `site` belongs to any of the brands.
@@ -112,15 +125,31 @@ impl Brands {
         fronts.filter_map(front).chain(backs.filter_map(back))
     }
 
+    /// The brand that `token` is, or is with digits for letters: the cheap part of `like`.
+    pub(super) fn named(&self, token: &str) -> Option<&'static str> {
+        if token.len() < 3 || token.len() > 40 {
+            return None;
+        }
+        let found = self.same(token);
+        if found.is_some() || !token.is_ascii() || !token.bytes().any(|b| b.is_ascii_digit()) {
+            return found;
+        }
+        let mut readings = look_alikes(token).into_iter();
+        readings.find_map(|plain| self.same(&plain))
+    }
+
+    /// The brand whose name or unmistakable host `token` is.
+    pub(super) fn same(&self, token: &str) -> Option<&'static str> {
+        let own = self.own.get_key_value(token).map(|(brand, _)| *brand);
+        own.or_else(|| self.hosts.get(token).copied())
+    }
+
     /// The brand that `token` (lower case, as people read it) is or looks like.
     pub(super) fn like(&self, token: &str) -> Option<(&'static str, Likeness)> {
         if token.len() < 3 || token.len() > 40 {
             return None;
         }
-        if let Some((brand, _)) = self.own.get_key_value(token) {
-            return Some((brand, Likeness::Same));
-        }
-        if let Some(brand) = self.hosts.get(token) {
+        if let Some(brand) = self.same(token) {
             return Some((brand, Likeness::Same));
         }
         let skeleton = skeleton(token);
@@ -150,22 +179,22 @@ fn skeleton(text: &str) -> Cow<'_, str> {
     }
     let latin = |c: char| match c {
         'а' | 'α' | 'ɑ' => 'a',
-        'в' => 'b',
+        'в' | 'ʙ' => 'b',
         'с' | 'ϲ' => 'c',
         'ԁ' | 'ɗ' => 'd',
         'е' | 'ε' | 'є' | 'ҽ' => 'e',
-        'ɡ' => 'g',
+        'ɡ' | 'ɢ' => 'g',
         'һ' | 'н' => 'h',
         'і' | 'ı' | 'ι' | 'ӏ' | 'ɩ' => 'i',
         'ј' => 'j',
         'к' | 'κ' => 'k',
-        'ⅼ' | 'ł' => 'l',
+        'ⅼ' | 'ł' | 'ʟ' => 'l',
         'м' => 'm',
-        'п' | 'η' | 'ո' => 'n',
+        'п' | 'η' | 'ո' | 'ɴ' => 'n',
         'о' | 'ο' | 'σ' | 'օ' => 'o',
         'р' | 'ρ' => 'p',
         'ԛ' => 'q',
-        'г' => 'r',
+        'г' | 'ʀ' => 'r',
         'ѕ' => 's',
         'т' | 'τ' => 't',
         'υ' | 'ս' => 'u',
@@ -208,6 +237,9 @@ fn look_alikes(text: &str) -> Vec<String> {
 /// One letter more, less or another, or two neighbours that changed places.
 fn is_typo(token: &str, brand: &str) -> bool {
     let (a, b) = (token.as_bytes(), brand.as_bytes());
+    if a.first() != b.first() && a.last() != b.last() {
+        return false; // one change leaves one end as it is
+    }
     let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(front..).unwrap_or(&[]), b.get(front..).unwrap_or(&[]));
     match (a, b) {

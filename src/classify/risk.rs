@@ -3,26 +3,23 @@
 //! Each rule that fires adds its weight; together they make the score `1 - Π (1 - weight)`. What is
 //! certain (a block list, a host made to look like another one) is refused at creation already.
 
+mod borrowed;
+mod known;
 mod leads;
 mod names;
+mod paths;
+mod wording;
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-
-use hashbrown::HashSet;
 use url::Host;
 use url::Url;
 
 use crate::classify::blocklist::BlockLists;
 use crate::classify::brands::Brands;
-use crate::classify::brands::Likeness;
+use crate::classify::risk::known::Known;
 use crate::classify::words;
 use crate::classify::words::Vocabulary;
 use crate::domain::label::Risk;
 use crate::domain::label::Verdict;
-use crate::domain::target::is_private;
-
-const WORDS: &str = include_str!("data/risk_words.txt");
 
 /// From here on a person is asked, and from here on nobody is sent there.
 const SUSPICIOUS: f32 = 0.5;
@@ -43,20 +40,7 @@ pub struct Assessment {
 #[derive(Debug)]
 pub struct RiskRules {
     brands: Brands,
-    bait: HashSet<&'static str>,
-    soft: HashSet<&'static str>,
-    strong: HashSet<&'static str>,
-    lure: HashSet<&'static str>,
-    ambiguous: HashSet<&'static str>,
-    often: HashSet<&'static str>,
-    store: HashSet<&'static str>,
-    account: HashSet<&'static str>,
-    cheap: HashSet<&'static str>,
-    lent: HashSet<&'static str>,
-    shorteners: HashSet<&'static str>,
-    runs: HashSet<&'static str>,
-    dressed: HashSet<&'static str>,
-    harmless: HashSet<&'static str>,
+    words: Known,
 }
 
 #[derive(Default)]
@@ -109,6 +93,8 @@ struct Name {
     lent: bool,
     /// Lent, and the name is an account: `somebody.github.io`.
     account: bool,
+    /// Below an end that only an office gets: `.gov`, `.gouv.fr`.
+    official: bool,
 }
 
 /// What in a host asks for trust.
@@ -129,34 +115,13 @@ impl Asking {
     }
 }
 
-fn list(kind: &str) -> impl Iterator<Item = &'static str> {
-    let line = WORDS.lines().find_map(|line| {
-        let (name, words) = line.split_once(": ")?;
-        (name == kind).then_some(words)
-    });
-    line.unwrap_or("").split_ascii_whitespace()
-}
-
 impl RiskRules {
     /// The compiled-in rules.
     #[must_use]
     pub fn new() -> Self {
         Self {
             brands: Brands::new(),
-            bait: list("bait").collect(),
-            soft: list("soft").collect(),
-            strong: list("strong").collect(),
-            lure: list("lure").collect(),
-            ambiguous: list("ambiguous").collect(),
-            often: list("often").collect(),
-            store: list("store").collect(),
-            account: list("account").collect(),
-            cheap: list("cheap").collect(),
-            lent: list("lent").collect(),
-            shorteners: list("shortener").collect(),
-            runs: list("runs").collect(),
-            dressed: list("dressed").collect(),
-            harmless: list("harmless").collect(),
+            words: Known::new(),
         }
     }
 
@@ -174,7 +139,7 @@ impl RiskRules {
         if !parsed.username().is_empty() || parsed.password().is_some() {
             found.add("a user name stands in front of the host", 0.6);
         }
-        let mut is_own = false;
+        let mut name = None;
         match parsed.host() {
             None => found.add("it has no host", 0.6),
             Some(Host::Domain(host)) => {
@@ -182,15 +147,20 @@ impl RiskRules {
                     found.certain = true;
                     found.add(format!("the host is on a block list ({entry})"), 1.0);
                 }
-                let name = self.name(host);
-                self.judge_name(host, &name, &parsed, vocabulary, &mut found);
-                is_own = self.brands.is_any(&name.site) && !name.lent;
+                let named = self.name(host);
+                self.judge_name(host, &named, &parsed, vocabulary, &mut found);
+                name = Some(named);
             }
-            Some(Host::Ipv4(address)) => judge_address(address.into(), &parsed, lists, &mut found),
-            Some(Host::Ipv6(address)) => judge_address(address.into(), &parsed, lists, &mut found),
+            Some(Host::Ipv4(address)) => {
+                paths::judge_address(address.into(), &parsed, lists, &mut found);
+            }
+            Some(Host::Ipv6(address)) => {
+                paths::judge_address(address.into(), &parsed, lists, &mut found);
+            }
         }
-        self.judge_path(&parsed, is_own, &mut found);
-        self.judge_store(&parsed, &mut found);
+        let name = name.as_ref();
+        self.judge_path(&parsed, name, &mut found);
+        self.judge_borrowed(&parsed, name, &mut found);
         self.judge_leads(&parsed, vocabulary, &mut found);
         found.finish()
     }
@@ -200,19 +170,24 @@ impl RiskRules {
         let ends = host
             .match_indices('.')
             .filter_map(|(at, _)| host.get(at + 1..));
-        let lent = ends.into_iter().find_map(|end| self.lent.get(end));
+        let lent = ends.into_iter().find_map(|end| self.words.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
         let behind = lent.map_or_else(
             || words::suffix_labels(&labels),
             |lent| lent.split('.').count(),
         );
-        let at = labels.len().saturating_sub(behind + 1);
+        let mut at = labels.len().saturating_sub(behind + 1);
+        let short = labels.get(at).is_some_and(|site| site.len() == 2);
+        let before = at.checked_sub(1).filter(|_| short && lent.is_none());
+        let sold = before.filter(|at| labels.get(*at).is_some_and(|label| label.contains('-')));
+        at = sold.unwrap_or(at); // below a short name: bank-login.cz.com
         Name {
             site: labels.get(at).cloned().unwrap_or_default(),
             below: labels.get(..at).unwrap_or(&[]).to_vec(),
             end: labels.last().cloned().unwrap_or_default(),
             lent: lent.is_some(),
-            account: lent.is_some_and(|lent| self.account.contains(lent)),
+            account: lent.is_some_and(|lent| self.words.account.contains(lent)),
+            official: names::is_official(&labels),
             labels,
         }
     }
@@ -226,12 +201,13 @@ impl RiskRules {
         found: &mut Found,
     ) {
         if self
+            .words
             .shorteners
             .contains(host.strip_prefix("www.").unwrap_or(host))
         {
             found.add("it leads to another shortener, which hides its target", 0.5);
         }
-        let cheap = self.cheap.contains(name.end.as_str());
+        let cheap = self.words.cheap.contains(name.end.as_str());
         let is_own = self.brands.is_any(&name.site) && !name.lent && !cheap;
         if cheap {
             found.add(format!("the end .{} is mostly abused", name.end), 0.25);
@@ -252,146 +228,24 @@ impl RiskRules {
             );
         }
         if host.len() > 60 {
-            found.add("a very long host", 0.2);
+            found.add("a very long host", 0.25);
         }
         if url.port().is_some_and(|port| !matches!(port, 8080 | 8443)) {
             found.add("an unusual port", 0.1);
         }
-        if is_own {
+        if is_own || name.official {
             return;
         }
         if name.lent {
             found.add("a host that anybody can borrow", 0.2);
         }
-        let mut asking = Asking {
-            cheap,
-            often: cheap || self.often.contains(name.end.as_str()),
-            ..Asking::default()
-        };
-        let labels = name.below.iter().chain([&name.site]);
-        for token in labels.flat_map(|label| label.split('-')) {
-            asking.bait += usize::from(self.bait.contains(token));
-            asking.soft += usize::from(self.soft.contains(token) && self.bait.contains(token));
-        }
-        // The site's own name alone: what stands below it belongs to whoever has the site.
-        let parts = || name.site.split('-');
-        let hard = |word: &&str| self.bait.contains(word) && !self.soft.contains(word);
-        let (plain, lures) = (
-            parts().filter(hard).count(),
-            parts()
-                .filter(|word| self.lure.contains(word) && !self.bait.contains(word))
-                .count(),
-        );
-        let many = plain > 0 && asking.bait + lures >= 2 && parts().count() > 1;
-        let before = found.fired.len();
-        self.judge_brands(name, asking, url, vocabulary, found);
-        // Beside a brand the same words have counted already.
-        let most = if found.fired.len() > before {
-            0.35
-        } else {
-            0.5
-        };
-        let reason = "the host is made of words that ask for trust";
-        // A name that is no word, and what asks for trust: `kutxabank-verificar`.
-        let known = |word: &str| {
-            let asks = self.bait.contains(word) || self.lure.contains(word);
-            asks || word.len() < 3 || vocabulary.knows(word)
-        };
-        let names = parts().any(|word| self.strong.contains(word)) && !parts().all(known);
-        if many && (lures > 0 || name.lent || asking.often) || plain >= 2 || names {
-            found.add(reason, most);
-        } else if asking.bait >= 2 {
-            found.add(reason, 0.35);
-        } else if plain > 0 && asking.often && parts().count() > 1 {
-            found.add("a word that asks for trust where phishers like to be", most);
-        } else if asking.bait == 1 {
-            found.add("a word in the host asks for trust", 0.12);
-        }
-    }
-
-    fn judge_path(&self, url: &Url, is_own: bool, found: &mut Found) {
-        let path = url.path().to_ascii_lowercase();
-        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let file: Vec<&str> = segments
-            .last()
-            .map_or(Vec::new(), |last| last.split('.').collect());
-        if let [.., before, end] = file.as_slice() {
-            let runs = self.runs.contains(end);
-            let harmless = file.len() > 2 && self.harmless.contains(before);
-            if harmless && (runs || self.dressed.contains(end)) {
-                found.add(
-                    format!("a program dressed up as a document (.{before}.{end})"),
-                    0.85,
-                );
-            } else if runs {
-                found.add(format!("a file that runs when it is opened (.{end})"), 0.3);
-            }
-        }
-        if is_own {
-            return;
-        }
-        let baited = segments
-            .iter()
-            .flat_map(|part| part.split(['-', '_', '.']))
-            .filter(|word| self.bait.contains(word))
-            .count();
-        let brand = segments.iter().filter(|_| baited > 0).find(|part| {
-            let stem = part.split('.').next().unwrap_or("");
-            let likeness = self.brands.like(stem);
-            matches!(likeness, Some((_, Likeness::Same | Likeness::LookAlike)))
-        });
-        if let Some(brand) = brand {
-            found.add(
-                format!("{brand} and words that ask for trust in the path"),
-                0.35,
-            );
-        }
-        let inside = [
-            "wp-includes",
-            "wp-content",
-            "wp-admin",
-            ".well-known",
-            "cgi-bin",
-            "tmp",
-        ];
-        let page = [".html", ".htm", ".php"]
-            .iter()
-            .any(|end| path.ends_with(end))
-            || path.ends_with('/');
-        if page && segments.iter().any(|part| inside.contains(part)) && baited + file.len() > 1 {
-            found.add("a page in a folder where no pages belong", 0.3);
-        }
-        if url.scheme() == "http" && baited > 0 {
-            found.add("a form without encryption", 0.12);
-        }
-        if path.contains("//http") || path.contains('@') && baited > 0 {
-            found.add("another address inside the path", 0.15);
-        }
+        self.judge_words(name, cheap, url, vocabulary, found);
     }
 }
 
 impl Default for RiskRules {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn judge_address(address: IpAddr, url: &Url, lists: &BlockLists, found: &mut Found) {
-    if let Some(entry) = lists.blocks(&address.to_string()) {
-        found.certain = true;
-        found.add(format!("the address is on a block list ({entry})"), 1.0);
-    }
-    // Where private targets are allowed at all, addresses are how people name them.
-    let resolvers = [[1, 1, 1, 1], [8, 8, 8, 8], [9, 9, 9, 9]];
-    let known = resolvers
-        .iter()
-        .any(|octets| address == Ipv4Addr::from(*octets));
-    if is_private(address) || known {
-        return;
-    }
-    found.add("an address instead of a host name", 0.5);
-    if url.port().is_some() {
-        found.add("an unusual port", 0.1);
     }
 }
 
@@ -471,7 +325,7 @@ mod tests {
             // A brand of two words.
             (
                 "https://ing-diba-konto-sperrung.com/verify",
-                "the name ing with",
+                "the name ingdiba with",
             ),
             ("https://office-365-mail-verify.weebly.com/", "office365"),
             // Words that ask for trust, in other languages.
@@ -525,11 +379,119 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_a_brand_below_it_and_behind_it_counts() {
+        for (url, reason) in [
+            // A name that nobody else has a use for, beside any other word.
+            ("https://natwest-remove-payee.info/", "natwest with a word"),
+            ("https://abn-amro-identificatie.nl/", "abnamro with a word"),
+            ("https://maybank2u-secure-tac.com/", "the name maybank"),
+            (
+                "https://intesasanpaolo.attiva-dispositivo.com/",
+                "intesasanpaolo with",
+            ),
+            // Ends where none belong, and a name that is sold below a short one.
+            ("https://tax-gov-refund.com/", "the end of offices"),
+            ("https://bank-secure.com.au-login.net/", "an end like .com"),
+            ("https://csob-overeni-uctu.cz.com/", "with a word"),
+            // Digits for letters in a word that only forms have.
+            ("https://a9f3k2-l0g1n.ru/", "written with digits"),
+            // The brand as a folder: of an address, of a page nobody meant to be there.
+            (
+                "https://salon.example/wp-includes/certificates/netflix/",
+                "netflix and words",
+            ),
+            (
+                "https://lotus.example/cache/natwest/login",
+                "natwest and words",
+            ),
+            (
+                "https://club.example/~wells/secure/questions.php",
+                "in the folder of a user",
+            ),
+            (
+                "https://studio.example/.well-known/x/y/",
+                "below .well-known",
+            ),
+            (
+                "https://kvk-dgd82ksla9s8d7f6.com/login/verify.php",
+                "a name that is none",
+            ),
+            // What anybody can borrow.
+            (
+                "https://mail-quota-exceeded.webflow.io/",
+                "the name of a mailbox",
+            ),
+            ("https://abcd1234.ngrok.io/paypal", "a tunnel"),
+            (
+                "https://sites.google.com/view/attnet-mail-login",
+                "pages of anybody",
+            ),
+            (
+                "https://pub-7b3f.r2.dev/a.html#info@klinik.example",
+                "address of somebody",
+            ),
+            (
+                "https://cloudflare-ipfs.com/ipfs/Qm/?e=Y2ZvQGNvcnAuY29t",
+                "address of somebody",
+            ),
+            // Where it leads, in base64 and in the path.
+            (
+                "https://t.example/c?u=aHR0cHM6Ly9wYXlwYWwtdmVyaWZ5LmNvbS9sb2dpbg==",
+                "leads on to paypal-verify.com",
+            ),
+            (
+                "https://google.com/amp/s/paypal-login.com/x",
+                "leads on to paypal-login.com",
+            ),
+            (
+                "https://e.example/?to=http%3A%2F%2F8.8.4.4%2Flogin",
+                "leads on to an address",
+            ),
+        ] {
+            check(url, Verdict::Suspicious, false, reason);
+        }
+        for url in [
+            "https://www.isbank.com.tr/internet-subesi",
+            "https://www.correios.com.br/rastreamento",
+            "https://www.bnpparibas-am.com/en/",
+            "https://www.postbank-filialfinder.de/suche",
+            "https://netflix-clone-demo.vercel.app/",
+            "https://acme.service-now.com/login",
+            "https://hsbc.service-now.com/",
+            "https://sede.dgt.gob.es/es/multas/",
+            "https://shop.example/wp-content/uploads/paypal-logo.png",
+            "https://shop.example/assets/img/payment/paypal.svg",
+            "https://shop.example/checkout/paypal/return?token=EC-1",
+            "https://forum.example/auth/google/callback",
+            "https://matrix.example.org/.well-known/matrix/client",
+            "https://www.cs.example.edu/~jones/teaching/security/index.html",
+            "https://auth-demo.vercel.app/login",
+            "https://client-portal.herokuapp.com/login",
+            "https://a1b2c3.ngrok-free.app/webhook/test",
+            "https://newsletter.example.com/unsubscribe?email=anna@example.de",
+            "https://web.archive.org/web/2020/https://www.paypal.com/",
+        ] {
+            let found = assess(url);
+            assert_eq!(found.risk.verdict, Verdict::Clean, "{url}: {found:?}");
+        }
+    }
+
+    #[test]
     fn every_rule_says_what_it_saw() {
         use Verdict::Malicious;
         use Verdict::Suspicious;
         check("https://раураl.com/", Malicious, true, "paypal");
         check("https://xn--80ak6aa92e.com/", Malicious, true, "apple");
+        check("https://www.ɢoogle.com/", Malicious, true, "google");
+        // Accents alone are no proof, and words of a language are no names.
+        check("https://nétflix.com/", Suspicious, false, "with accents");
+        for url in [
+            "https://súbito.es/",
+            "https://líbero.com.ar/",
+            "https://café-caf.fr/",
+        ] {
+            assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
+        }
         check(
             "https://gаrden-club.example/",
             Suspicious,

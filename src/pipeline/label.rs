@@ -9,11 +9,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::classify;
@@ -54,7 +53,7 @@ pub struct Labeller {
     /// Fetches pages, where that is wanted.
     pub fetcher: Option<Arc<Fetcher>>,
     /// Grows with every change of the block lists.
-    pub lists: Arc<AtomicU64>,
+    pub lists: Arc<watch::Sender<u64>>,
 }
 
 impl Labeller {
@@ -178,13 +177,15 @@ pub async fn sweep(
     every: Duration,
     stop: CancellationToken,
 ) {
-    let (mut backoff, mut lists) = (Backoff::default(), 0);
-    let mut news = events.news();
+    let mut backoff = Backoff::default();
+    let (mut news, mut lists) = (events.news(), labeller.lists.subscribe());
+    // Whether the lists changed since all links were looked at.
+    let mut stale = *lists.borrow_and_update() > 0;
     loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            step = step(&labeller, place, &mut lists) => step,
+            step = step(&labeller, place, &mut stale) => step,
         };
         let pause = match step {
             Ok(true) => Duration::ZERO,
@@ -204,22 +205,23 @@ pub async fn sweep(
             () = tokio::time::sleep(pause) => (),
             // Those who come together are read together.
             Ok(()) = news.changed() => tokio::time::sleep(GATHER).await,
+            // Whoever lists a host does not wait for the next look.
+            Ok(()) = lists.changed() => stale = true,
         }
     }
 }
 
 /// One batch; `true`: there may be more.
-async fn step(labeller: &Labeller, place: usize, lists: &mut u64) -> Result<bool, StoreError> {
+async fn step(labeller: &Labeller, place: usize, stale: &mut bool) -> Result<bool, StoreError> {
     let Some(member) = labeller.store.members().get(place) else {
         return Ok(false);
     };
     if !member.takes_part() || !member.shard.is_up() {
         return Ok(false);
     }
-    let now = labeller.lists.load(Ordering::Acquire);
-    if *lists != now {
+    if *stale {
         rescan(labeller, &member.shard).await?;
-        *lists = now;
+        *stale = false;
     }
     let rank = labeller.classifier.rank();
     let links = member.shard.unlabelled(rank, BATCH).await?;
@@ -279,7 +281,7 @@ pub async fn backfill(
 /// Reads the block lists again when their files change, until `stop`.
 pub async fn watch_lists(
     classifier: Arc<Classifier>,
-    generation: Arc<AtomicU64>,
+    generation: Arc<watch::Sender<u64>>,
     stop: CancellationToken,
 ) {
     loop {
@@ -292,7 +294,7 @@ pub async fn watch_lists(
             telemetry::blocklist_entries(reload.entries);
             if reload.changed {
                 tracing::info!(entries = reload.entries, "the block lists were read");
-                generation.fetch_add(1, Ordering::AcqRel);
+                generation.send_modify(|generation| *generation += 1);
             }
         }
         tokio::select! {

@@ -239,7 +239,11 @@ fn a_block_list_is_read_again_and_turns_links_that_are_there() {
     let list = std::env::temp_dir().join(format!("urlshort-it-list-{}", uuid::Uuid::now_v7()));
     std::fs::write(&list, "evil.example\n").unwrap();
     let path = list.display().to_string();
-    let app = embedded(&[("URLSHORT__CLASSIFY__BLOCKLISTS", &path)]);
+    // The sweep is no help here: a changed list is looked at when it changes.
+    let app = embedded(&[
+        ("URLSHORT__CLASSIFY__BLOCKLISTS", &path),
+        ("URLSHORT__CLASSIFY__SWEEP_SECONDS", "3600"),
+    ]);
     let blocked = app.post(&json!({"long_url": "https://evil.example/a"}));
     blocked.expect_problem(422, "url_blocked");
     let code = app.code_to("https://later.example/a");

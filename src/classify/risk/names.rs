@@ -10,9 +10,9 @@ use crate::classify::risk::RiskRules;
 use crate::classify::words::Vocabulary;
 
 /// Names that are one letter away from a brand and yet their own.
-const OWN_NAMES: [&str; 13] = [
-    "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased", "revolt", "ledgers",
-    "strip", "stripes", "hermed", "lithub",
+const OWN_NAMES: [&str; 15] = [
+    "telegra", "rankia", "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased",
+    "revolt", "ledgers", "strip", "stripes", "hermed", "lithub",
 ];
 
 /// Ends that brands have.
@@ -31,11 +31,7 @@ impl RiskRules {
     ) {
         // A whole address of a brand in front of another site: paypal.com.example.org, or the
         // beginning of one: paypal.com-login.example.
-        for two in name
-            .labels
-            .windows(2)
-            .take(name.labels.len().saturating_sub(2))
-        {
+        for two in name.labels.windows(2).take(name.below.len()) {
             if let [brand, end] = two
                 && (ENDS.contains(&end.as_str()) || begins_like_an_end(end))
                 && self
@@ -53,9 +49,13 @@ impl RiskRules {
         let in_path = url
             .path()
             .split(['/', '-', '_', '.'])
-            .any(|word| self.bait.contains(word));
-        for (label, is_site) in name
-            .below
+            .any(|word| self.words.bait.contains(word));
+        let below = if self.words.tenant.contains(name.site.as_str()) {
+            &[]
+        } else {
+            name.below.as_slice()
+        };
+        for (label, is_site) in below
             .iter()
             .map(|label| (label, false))
             .chain([(&name.site, true)])
@@ -63,10 +63,10 @@ impl RiskRules {
             let whole = self.likeness(label, vocabulary);
             let parts = label.split('-').filter(|part| part.len() < label.len());
             let part = whole.is_none().then(|| {
-                let part = parts
-                    .into_iter()
-                    .find_map(|part| self.likeness(part, vocabulary));
-                part.or_else(|| self.in_two(label))
+                let mut like = parts.filter_map(|part| self.likeness(part, vocabulary));
+                let first = like.next();
+                let plain = first.filter(|(brand, _)| !self.words.ambiguous.contains(brand));
+                plain.or_else(|| self.in_some(label)).or(first)
             });
             let Some((brand, likeness)) = whole.or(part.flatten()) else {
                 if let Some((brand, word)) = self.glued(label) {
@@ -88,49 +88,71 @@ impl RiskRules {
                 continue;
             }
             match likeness {
+                Likeness::Homoglyph if !is_strange(label) => {
+                    // Accents: `hermès` and `súbito` are words of their own.
+                    let ambiguous = self.words.ambiguous.contains(brand);
+                    let weight = if ambiguous { 0.3 } else { 0.6 };
+                    found.add(format!("the host is {brand} with accents"), weight);
+                }
                 Likeness::Homoglyph => {
                     // Nobody registers a name by accident that only looks like another one.
-                    found.certain |= !label.is_ascii() && is_site;
+                    found.certain |= is_site;
                     found.add(format!("the host is made to look like {brand}"), 0.95);
                 }
                 Likeness::LookAlike => {
-                    found.certain |= !label.is_ascii() && is_site;
+                    found.certain |= is_strange(label) && is_site;
                     found.add(
                         format!("letters or digits in the host imitate {brand}"),
                         0.9,
                     );
                 }
                 Likeness::Typo => {
-                    let weight = if asking.bait > 0 || in_path {
-                        0.75
-                    } else {
-                        0.55
+                    let known = brand.len() > 7 || self.words.famous.contains(brand);
+                    let weight = match asking.bait > 0 || in_path {
+                        true => 0.75,
+                        false if known => 0.55,
+                        false => 0.4,
                     };
                     found.add(format!("the host is one letter away from {brand}"), weight);
                 }
                 Likeness::Same => {
-                    let ambiguous = self.ambiguous.contains(brand);
+                    let ambiguous = self.words.ambiguous.contains(brand);
                     let asks = if ambiguous {
                         asking.is_plain()
                     } else {
                         asking.bait > 0
                     };
-                    let lures = label.split('-');
-                    let lures = lures
-                        .filter(|word| !brand.contains(word) && self.is_lure(word))
+                    let labels = [label]
+                        .into_iter()
+                        .chain(Some(&name.site).filter(|_| !is_site));
+                    let lures = labels
+                        .flat_map(|label| label.split('-'))
+                        .filter(|word| !brand.contains(word) && !self.words.honest.contains(word))
+                        .filter(|word| self.is_lure(word))
                         .count();
+                    let forms = label.split('-').any(|word| self.ends_strong(word));
                     let lured = if ambiguous {
-                        lures > 1 && asking.often
+                        lures > 1 || lures > 0 && forms
                     } else {
                         lures > 0
                     };
+                    let tried = label.split('-').any(|word| self.words.trial.contains(word));
                     let risky = asks || name.lent && in_path;
-                    let (weight, how) = match (risky, in_path || name.lent || asking.cheap) {
-                        (true, _) => (0.85, " with a word that asks for trust"),
-                        (false, _) if lured => (0.6, " with a word that asks for trust"),
-                        (false, true) => (0.4, ""),
-                        (false, false) => (0.3, ""),
-                    };
+                    let others = label.split('-').filter(|word| !brand.contains(word));
+                    let guarded =
+                        self.brands.is_strict(brand) || self.words.guarded.contains(brand);
+                    let alone = is_site
+                        && guarded
+                        && !ambiguous
+                        && self.is_beside(others, in_path || asking.often || name.lent);
+                    let (weight, how) =
+                        match (risky, in_path || name.lent && !tried || asking.cheap) {
+                            (true, _) => (0.85, " with a word that asks for trust"),
+                            (false, _) if lured => (0.6, " with a word that asks for trust"),
+                            (false, _) if alone => (0.55, ", which nobody else uses,"),
+                            (false, true) => (0.4, ""),
+                            (false, false) => (0.3, ""),
+                        };
                     found.add(format!("the name {brand}{how} in a foreign host"), weight);
                 }
             }
@@ -140,7 +162,13 @@ impl RiskRules {
 
     /// The brand that a token is like; words of a language are no typing errors.
     fn likeness(&self, token: &str, vocabulary: &Vocabulary) -> Option<(&'static str, Likeness)> {
-        let (brand, likeness) = self.brands.like(token)?;
+        let like = self.brands.like(token).or_else(|| {
+            let plain = token.trim_end_matches(|c: char| c.is_ascii_digit());
+            let is_shorter = plain.len() > 4 && plain.len() < token.len();
+            let brand = is_shorter.then(|| self.brands.same(plain)).flatten();
+            Some((brand?, Likeness::Same))
+        });
+        let (brand, likeness) = like?;
         if likeness == Likeness::Typo && self.brands.is_own(brand, token) {
             return Some((brand, Likeness::Same)); // sparkassen, of sparkasse
         }
@@ -148,35 +176,97 @@ impl RiskRules {
         (likeness != Likeness::Typo || !own).then_some((brand, likeness))
     }
 
-    /// Whether a word asks for trust beside a brand; so does one that ends in such a word.
+    /// Whether a word asks for trust beside a brand; so does one that begins or ends in such a
+    /// word.
     fn is_lure(&self, word: &str) -> bool {
-        let ends_so = |length: usize| {
+        let asks = |part: Option<&str>| part.is_some_and(|part| self.words.is_hard(part));
+        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let around = |length: usize| {
             let end = word.len().checked_sub(length).and_then(|at| word.get(at..));
-            end.is_some_and(|end| self.bait.contains(end) && !self.soft.contains(end))
+            asks(end) || length > 6 && asks(word.get(..length))
         };
-        self.lure.contains(word) || (5..word.len()).any(ends_so)
+        self.words.lure.contains(word)
+            || self.words.bait.contains(word)
+            || (5..word.len()).any(around)
     }
 
-    /// A brand of two words between others: `office-365`.
-    fn in_two(&self, label: &str) -> Option<(&'static str, Likeness)> {
+    /// Whether a word ends in one that only forms have: `kontoverifizierung`.
+    fn ends_strong(&self, word: &str) -> bool {
+        let mut ends = (1..word.len()).filter_map(|at| word.get(at..));
+        ends.any(|end| end.len() > 5 && self.words.strong.contains(end))
+    }
+
+    /// Whether what stands beside a name is not what its owner would put there.
+    fn is_beside<'name>(&self, words: impl Iterator<Item = &'name str>, anything: bool) -> bool {
+        let (mut strange, mut all, mut honest_ones) = (0, 0, 0);
+        for word in words {
+            all += 1;
+            let honest = self.words.company.contains(word)
+                || self.words.honest.contains(word)
+                || self.brands.is_any(word);
+            honest_ones += usize::from(honest || word.len() < 3);
+            strange += usize::from(word.len() > 3 && !honest);
+        }
+        strange > 0 || all > honest_ones && anything
+    }
+
+    /// A brand of two or three words between others: `office-365`, `banco-do-brasil`.
+    fn in_some(&self, label: &str) -> Option<(&'static str, Likeness)> {
         let parts: Vec<&str> = label.split('-').collect();
-        parts
-            .windows(2)
-            .filter(|_| parts.len() > 2)
-            .find_map(|two| {
-                let found = self.brands.like(&two.concat());
-                found.filter(|(_, likeness)| *likeness == Likeness::Same)
-            })
+        let some = parts.windows(2).chain(parts.windows(3));
+        let mut some = some.filter(|some| parts.len() > some.len());
+        some.find_map(|some| Some((self.brands.same(&some.concat())?, Likeness::Same)))
     }
 
     /// A brand and a word that asks for trust, written as one word.
     fn glued(&self, label: &str) -> Option<(&'static str, String)> {
         self.brands.around(label, 5).find_map(|(brand, rest)| {
             let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
-            let asks = |word: &str| self.bait.contains(word) || self.lure.contains(word);
-            let all_bait = rest.split('-').all(asks) && !self.ambiguous.contains(brand);
+            let asks =
+                |word: &str| self.words.bait.contains(word) || self.words.lure.contains(word);
+            let all_bait = rest.split('-').all(asks) && !self.words.ambiguous.contains(brand);
             (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
         })
+    }
+}
+
+/// Whether only an office can have the host.
+pub(super) fn is_official(labels: &[String]) -> bool {
+    let mut ends = labels.iter().rev().map(String::as_str);
+    let (end, before) = (ends.next().unwrap_or(""), ends.next().unwrap_or(""));
+    let of_a_state = matches!(
+        before,
+        "gov" | "gob" | "gouv" | "govt" | "go" | "gv" | "mil" | "gub" | "government"
+    );
+    matches!(end, "gov" | "mil" | "edu")
+        || end.len() == 2 && of_a_state
+        || matches!(
+            (before, end),
+            ("gc", "ca") | ("admin", "ch") | ("europa", "eu") | ("bund", "de") | ("nhs", "uk")
+        )
+}
+
+/// Ends that stand where none belong: `bank.com.au-check.example`, `tax-gov.example`.
+pub(super) fn judge_ends(name: &Name, asks: bool, found: &mut Found) {
+    let office = |part: &str| matches!(part, "gov" | "gob" | "gouv" | "govt");
+    let labels = || name.below.iter().chain([&name.site]);
+    if labels().any(|label| label.split('-').any(office)) {
+        let weight = if asks { 0.55 } else { 0.2 };
+        found.add("the end of offices inside a host", weight);
+    }
+    let behind = name.below.iter().skip(1).any(|label| {
+        matches!(label.as_str(), "com" | "net" | "org" | "co") || begins_like_an_end(label)
+    });
+    let begins = ["com-", "net-", "org-"]
+        .iter()
+        .any(|end| name.site.starts_with(end));
+    if behind || !name.below.is_empty() && begins {
+        let weight = match (name.lent, asks) {
+            (true, _) => 0.2,
+            (false, true) => 0.5,
+            (false, false) => 0.4,
+        };
+        found.add("an end like .com in the middle of the host", weight);
     }
 }
 
@@ -203,6 +293,14 @@ pub(super) fn judge_scripts(name: &Name, found: &mut Found) {
     if name.labels.iter().any(|label| !label.is_ascii()) {
         found.add("the host is written in punycode", 0.1);
     }
+}
+
+/// Whether letters stand in it that no language writes among Latin ones.
+fn is_strange(label: &str) -> bool {
+    let foreign = |c: char| script(c).is_some_and(|script| script != "latin");
+    label
+        .chars()
+        .any(|c| foreign(c) || matches!(c, '\u{250}'..='\u{2af}'))
 }
 
 fn script(c: char) -> Option<&'static str> {

@@ -1,0 +1,141 @@
+//! The words that a host is made of.
+
+use url::Url;
+
+use crate::classify::risk::Asking;
+use crate::classify::risk::Found;
+use crate::classify::risk::Name;
+use crate::classify::risk::RiskRules;
+use crate::classify::risk::SUSPICIOUS;
+use crate::classify::risk::names;
+use crate::classify::words::Vocabulary;
+
+const REASON: &str = "the host is made of words that ask for trust";
+
+/// Words of hosts that offer programs.
+const OFFERS: [&str; 7] = [
+    "download",
+    "downloads",
+    "crack",
+    "keygen",
+    "player",
+    "codec",
+    "free",
+];
+
+/// The words of a site's own name. What stands below it belongs to whoever has the site.
+#[derive(Default)]
+struct Wording {
+    parts: usize,
+    /// Words that ask for trust; those that honest hosts do not have; those that say something.
+    bait: usize,
+    hard: usize,
+    telling: usize,
+    /// Words that do beside others.
+    lures: usize,
+    /// What somebody tries out.
+    trial: bool,
+    /// A word that only forms have beside a name that is no word, or written with digits.
+    named: bool,
+    disguised: bool,
+    offers: bool,
+}
+
+impl RiskRules {
+    pub(super) fn judge_words(
+        &self,
+        name: &Name,
+        cheap: bool,
+        url: &Url,
+        vocabulary: &Vocabulary,
+        found: &mut Found,
+    ) {
+        let mut asking = Asking {
+            cheap,
+            often: cheap || self.words.often.contains(name.end.as_str()),
+            ..Asking::default()
+        };
+        let labels = name.below.iter().chain([&name.site]);
+        for token in labels.flat_map(|label| label.split('-')) {
+            let asks = self.words.bait.contains(token);
+            asking.bait += usize::from(asks);
+            asking.soft += usize::from(asks && self.words.soft.contains(token));
+        }
+        let words = self.wording(name, vocabulary);
+        let before = found.fired.len();
+        self.judge_brands(name, asking, url, vocabulary, found);
+        let told = found.fired.iter().skip(before);
+        if told.map(|(_, weight)| *weight).fold(0.0, f32::max) < SUSPICIOUS {
+            names::judge_ends(name, asking.bait + words.lures > 0, found);
+        }
+        let end = url.path().rsplit_once('.').map_or("", |(_, end)| end);
+        if self.words.runs.contains(end) && (asking.often || words.offers) {
+            found.add("a program where a host asks for trust", 0.4);
+        }
+        // Beside a brand the same words have counted already.
+        let alone = before == found.fired.len();
+        let most = if alone { 0.5 } else { 0.35 };
+        let several = words.parts > 1;
+        let many = several && words.hard > 0 && asking.bait + words.lures >= 2;
+        let together = words.bait + words.lures > 2 && (words.telling > 0 || asking.often);
+        if words.disguised {
+            found.add("a word that asks for trust, written with digits", 0.6);
+        } else if name.lent && words.trial {
+            // Somebody tries out a form.
+        } else if many && (words.lures > 0 || name.lent || asking.often)
+            || words.hard >= 2
+            || words.hard > 0 && words.telling > 1
+            || words.named
+            || together
+        {
+            found.add(REASON, most);
+        } else if asking.bait >= 2 {
+            let borrowed = alone && words.telling > 1 && (name.lent || cheap);
+            found.add(REASON, if borrowed { 0.4 } else { 0.35 });
+        } else if asking.bait + words.lures > 1
+            && (cheap || words.parts > 3 && asking.bait + words.lures > 2)
+        {
+            found.add(REASON, 0.4);
+        } else if words.hard > 0 && asking.often && several {
+            found.add("a word that asks for trust where phishers like to be", most);
+        } else if asking.bait == 1 {
+            found.add("a word in the host asks for trust", 0.12);
+        }
+    }
+
+    fn wording(&self, name: &Name, vocabulary: &Vocabulary) -> Wording {
+        let mut words = Wording::default();
+        let (mut strong, mut all_known) = (false, true);
+        for word in name.site.split('-') {
+            let bait = self.words.bait.contains(word);
+            let lure = self.words.lure.contains(word);
+            words.parts += 1;
+            words.bait += usize::from(bait);
+            words.hard += usize::from(self.words.is_hard(word));
+            words.telling += usize::from(bait && !self.words.gentle.contains(word));
+            words.lures += usize::from(lure && !bait);
+            words.trial |= self.words.trial.contains(word);
+            words.disguised |= self.is_disguised(word);
+            words.offers |= bait || OFFERS.contains(&word);
+            strong |= self.words.strong.contains(word);
+            all_known &= bait || lure || word.len() < 3 || vocabulary.knows(word);
+        }
+        words.named = strong && !all_known;
+        words
+    }
+
+    /// A word that only forms have, with digits for letters: `l0gin`.
+    fn is_disguised(&self, word: &str) -> bool {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        if digits == 0 || digits == word.len() || word.len() < 5 {
+            return false;
+        }
+        let plain = word
+            .replace('0', "o")
+            .replace('3', "e")
+            .replace('4', "a")
+            .replace('5', "s");
+        let mut readings = ["i", "l"].iter().map(|one| plain.replace('1', one));
+        readings.any(|reading| self.words.strong.contains(reading.as_str()))
+    }
+}
