@@ -29,12 +29,29 @@ pub(super) enum Likeness {
     Typo,
 }
 
+/// The letter at one end of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum End {
+    First(u8),
+    Last(u8),
+}
+
+fn ends(name: &str) -> [End; 2] {
+    let bytes = name.as_bytes();
+    let letter = |at: Option<&u8>| at.copied().unwrap_or(0);
+    [
+        End::First(letter(bytes.first())),
+        End::Last(letter(bytes.last())),
+    ]
+}
+
 /// The brands and their own hosts.
 #[derive(Debug)]
 pub(super) struct Brands {
     own: HashMap<&'static str, Vec<&'static str>>,
-    /// The brands that a typing error is looked for in, by their length.
-    long: Vec<Vec<&'static str>>,
+    /// The brands that a typing error is looked for in, by their length and the letter at one end:
+    /// one change leaves the other end as it is.
+    long: HashMap<(usize, End), Vec<&'static str>>,
     /// Which beginnings and ends of a label are worth comparing with the brands.
     beginnings: Lengths,
     ends: Lengths,
@@ -56,11 +73,10 @@ impl Brands {
         let own: HashMap<&'static str, Vec<&'static str>> = own.collect();
         let mut names: Vec<&'static str> = own.keys().copied().collect();
         names.sort_unstable();
-        let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
-        let mut long = vec![Vec::new(); longest + 1];
+        let mut long: HashMap<(usize, End), Vec<&'static str>> = HashMap::new();
         for name in names.iter().filter(|name| name.len() >= SHORTEST_TYPO) {
-            if let Some(same) = long.get_mut(name.len()) {
-                same.push(*name);
+            for end in ends(name) {
+                long.entry((name.len(), end)).or_default().push(name);
             }
         }
         let sites = names.iter().chain(own.values().flatten()).copied();
@@ -131,8 +147,9 @@ impl Brands {
             return None;
         }
         let found = self.same(token);
-        if found.is_some() || !token.is_ascii() || !token.bytes().any(|b| b.is_ascii_digit()) {
-            return found;
+        let digits = token.bytes().filter(u8::is_ascii_digit).count();
+        if found.is_some() || digits == 0 || digits > 2 || token.len() < 2 * digits + 2 {
+            return found; // a date, an identifier
         }
         let mut readings = look_alikes(token).into_iter();
         readings.find_map(|plain| self.same(&plain))
@@ -164,9 +181,11 @@ impl Brands {
             }
         }
         let length = token.len();
-        let near = self.long.get(length.saturating_sub(1)..).unwrap_or(&[]);
-        let typo = near.iter().take(3).flatten();
-        let typo = typo.copied().find(|brand| is_typo(&skeleton, brand));
+        let keys = ends(&skeleton)
+            .into_iter()
+            .flat_map(|end| (length.saturating_sub(1)..=length + 1).map(move |near| (near, end)));
+        let mut near = keys.filter_map(|key| self.long.get(&key)).flatten();
+        let typo = near.find(|brand| is_typo(&skeleton, brand)).copied();
         typo.map(|brand| (brand, Likeness::Typo))
     }
 }
@@ -237,9 +256,6 @@ fn look_alikes(text: &str) -> Vec<String> {
 /// One letter more, less or another, or two neighbours that changed places.
 fn is_typo(token: &str, brand: &str) -> bool {
     let (a, b) = (token.as_bytes(), brand.as_bytes());
-    if a.first() != b.first() && a.last() != b.last() {
-        return false; // one change leaves one end as it is
-    }
     let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(front..).unwrap_or(&[]), b.get(front..).unwrap_or(&[]));
     match (a, b) {
