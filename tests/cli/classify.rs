@@ -114,6 +114,8 @@ fn everything_is_labelled_again_and_serve_labels_by_itself() {
     let server = folder.serve();
     let body = json!({"long_url": SOUP, "code": "soup"}).to_string();
     assert_eq!(server.ask("POST", "/api/v1/links", &body).0, 201);
+    // Made when the shards are known, which is after the port answers.
+    server.printed("admin key");
     let path = folder.path("data/admin-key");
     let key = std::fs::read_to_string(path).unwrap();
     let begun = Instant::now();
