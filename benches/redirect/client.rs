@@ -100,11 +100,16 @@ pub(crate) fn follow_all(port: u16, count: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// The sum of the series of `name` that have `label`, as the public port shows them.
-pub(crate) fn metric(port: u16, name: &str, label: &str) -> Outcome<f64> {
+/// All series, as the public port shows them.
+pub(crate) fn metrics(port: u16) -> std::io::Result<String> {
     let request =
         format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-    let answer = ask(port, &request)?;
+    ask(port, &request)
+}
+
+/// The sum of the series of `name` that have `label`.
+pub(crate) fn metric(port: u16, name: &str, label: &str) -> Outcome<f64> {
+    let answer = metrics(port)?;
     let series = answer.lines().filter(|line| {
         let is_named = line
             .strip_prefix(name)

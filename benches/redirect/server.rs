@@ -21,6 +21,7 @@ use actix_web::web;
 
 use crate::Outcome;
 use crate::client::ask;
+use crate::client::metrics;
 
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,8 +37,6 @@ pub(crate) struct Server {
     name: String,
     child: Child,
     port: u16,
-    /// Where it tells of itself, if it does, and what it logs.
-    admin: Option<u16>,
     log: Option<PathBuf>,
     has_links: bool,
     started_in: Duration,
@@ -132,7 +131,6 @@ impl Server {
             .envs(variables.iter().copied());
         let mut server = Self::start(name, command, port, Some(&data.join("serve.log")))?;
         server.has_links = true;
-        server.admin = Some(admin);
         Ok(server)
     }
 
@@ -224,7 +222,6 @@ impl Server {
             name: name.to_owned(),
             child,
             port,
-            admin: None,
             log: log.map(Path::to_owned),
             has_links: false,
             started_in: Duration::ZERO,
@@ -265,13 +262,10 @@ impl Server {
 
     /// What it says of its answers and errors: its counters, and the end of its log.
     pub(crate) fn testimony(&self) -> String {
-        let Some(admin) = self.admin else {
-            return String::new();
-        };
-        let request = format!(
-            "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{admin}\r\nConnection: close\r\n\r\n"
-        );
-        let metrics = ask(admin, &request).unwrap_or_else(|error| error.to_string());
+        if !self.has_links {
+            return String::new(); // not ours
+        }
+        let metrics = metrics(self.port).unwrap_or_else(|error| error.to_string());
         let counters = metrics.lines().filter(|line| {
             let is_told =
                 line.starts_with("urlshort_redirects_total") || line.contains("errors_total{");

@@ -227,14 +227,19 @@ fn skeleton(text: &str) -> Cow<'_, str> {
     Cow::Owned(fold(&latin).into_owned())
 }
 
+/// The digits of `text` as the letters that they are written for; a 1 is `one`.
+pub(super) fn digits_as_letters(text: &str, one: &str) -> String {
+    text.replace('0', "o")
+        .replace('1', one)
+        .replace('3', "e")
+        .replace('4', "a")
+        .replace('5', "s")
+}
+
 /// The readings of a name whose digits and pairs stand for letters, where they differ from it.
 fn look_alikes(text: &str) -> Vec<String> {
     let digits = |text: &str, one: &str| {
-        text.replace('0', "o")
-            .replace('1', one)
-            .replace('3', "e")
-            .replace('4', "a")
-            .replace('5', "s")
+        digits_as_letters(text, one)
             .replace('7', "t")
             .replace("rn", "m")
             .replace("vv", "w")

@@ -151,23 +151,17 @@ async fn look(feed: &Feed, place: usize, memory: &mut Memory) {
 /// Writes markers to the far cache; what it does not confirm stays.
 async fn confirm(feed: &Feed, memory: &mut Memory) {
     let far = feed.redirector.far_cache();
-    if memory.unconfirmed.is_empty() {
-        return;
-    }
     let Some(namespace) = feed.store.namespace() else {
         return;
     };
     let begun = Instant::now();
-    while far.is_up() && begun.elapsed() < MARKING {
+    while !memory.unconfirmed.is_empty() && far.is_up() && begun.elapsed() < MARKING {
         let some: Vec<(ShortCode, i64)> = memory
             .unconfirmed
             .iter()
             .take(MARKERS)
             .map(|(code, version)| (code.clone(), *version))
             .collect();
-        if some.is_empty() {
-            return;
-        }
         let marks = some
             .iter()
             .map(|(code, version)| far.mark(&namespace, code, *version));

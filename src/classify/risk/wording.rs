@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::classify::brands::digits_as_letters;
 use crate::classify::risk::Asking;
 use crate::classify::risk::Found;
 use crate::classify::risk::Name;
@@ -130,12 +131,7 @@ impl RiskRules {
         if digits == 0 || digits == word.len() || word.len() < 5 {
             return false;
         }
-        let plain = word
-            .replace('0', "o")
-            .replace('3', "e")
-            .replace('4', "a")
-            .replace('5', "s");
-        let mut readings = ["i", "l"].iter().map(|one| plain.replace('1', one));
+        let mut readings = ["i", "l"].iter().map(|one| digits_as_letters(word, one));
         readings.any(|reading| self.words.strong.contains(reading.as_str()))
     }
 }
