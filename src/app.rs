@@ -211,7 +211,7 @@ pub fn service(
     let state = AppState {
         links: links(config, &store, &redirector, &classifier, &events),
         classifier,
-        stats: Stats::new(Arc::clone(&store), kafka.is_some()),
+        stats: Stats::new(Arc::clone(&store), Arc::clone(&spool), kafka.is_some()),
         keys: Keys::new(Arc::clone(&store), admin_key),
         creations: Limit::per_minute(config.limits.anonymous_creates_per_minute),
         misses: Limit::per_minute(config.limits.misses_per_minute),

@@ -126,6 +126,11 @@ async fn create(
     as_json: bool,
 ) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
+    if let Some(end) = expires_at.filter(|end| *end <= store.clock().now()) {
+        return Err(Failure::Usage(format!(
+            "--expires: {end} has passed, so that nobody could use the key; name a time to come"
+        )));
+    }
     let keys = Keys::new(store, None);
     let (key, text) = keys
         .create(owner, scopes, expires_at)

@@ -29,6 +29,9 @@ use crate::pipeline::upkeep;
 use crate::pipeline::upkeep::Upkeep;
 use crate::shutdown;
 
+/// How long the loops are waited for at the end, out of the time that shipping has.
+const LOOPS_END: Duration = Duration::from_secs(3);
+
 /// The loops of the process, and what they share.
 struct Loops {
     tasks: Vec<JoinHandle<()>>,
@@ -244,7 +247,6 @@ fn start_loops(config: &Config, service: &Service) -> Loops {
         &state.spool,
         service.kafka.as_ref(),
         &service.agents,
-        &heart,
     );
     match &outlet {
         Outlet::Bus(shipper) => {
@@ -315,14 +317,11 @@ async fn finish(
         tracing::error!("the spool's writer ended badly");
     }
     loops.stop.cancel();
-    let patience = Duration::from_secs(12);
-    if tokio::time::timeout(patience, futures_util::future::join_all(loops.tasks))
-        .await
-        .is_err()
-    {
-        tracing::warn!("a loop did not end within 12 s");
-    }
     let deadline = tokio::time::Instant::now() + config.stop.ship;
+    let ended = futures_util::future::join_all(loops.tasks);
+    if tokio::time::timeout(LOOPS_END, ended).await.is_err() {
+        tracing::warn!("a loop did not end in time; shipping goes on beside it");
+    }
     let done = loops.outlet.drain(deadline).await;
     let outlet = loops.outlet;
     let closed = tokio::task::spawn_blocking(move || outlet.close_files()).await;

@@ -212,11 +212,20 @@ pub(super) fn list(raw: &Raw) -> Result<Vec<String>, Fault> {
                 let remedy = "outside of the file write one,two without brackets and quotes";
                 return Err(Fault::new("is written as in the file", remedy));
             }
-            let items = text
+            let items: Vec<String> = text
                 .split(',')
                 .map(str::trim)
-                .filter(|item| !item.is_empty());
-            Ok(items.map(ToOwned::to_owned).collect())
+                .filter(|item| !item.is_empty())
+                .map(ToOwned::to_owned)
+                .collect();
+            // Taken for an empty list this would switch off what somebody meant to name.
+            if items.is_empty() && !text.trim().is_empty() {
+                return Err(Fault::new(
+                    "holds commas and no name",
+                    "write one,two, or leave it out",
+                ));
+            }
+            Ok(items)
         }
         Raw::Flag(_) | Raw::Whole(_) | Raw::Fraction(_) | Raw::Table => {
             Err(wrong_kind(raw, "write a list, as [\"one\", \"two\"]"))

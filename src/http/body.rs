@@ -28,18 +28,24 @@ pub(super) async fn json(
         .headers()
         .get(CONTENT_TYPE)
         .map(|value| value.to_str().unwrap_or("?"));
-    let essence = kind.map(|kind| {
-        kind.split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase()
-    });
-    if !essence.is_none_or(|kind| kind == "application/json" || kind.ends_with("+json")) {
+    if !kind.is_none_or(is_json) {
         return Err(ApiError::UnsupportedMedia);
     }
     let bytes = read(request, payload, limit).await?;
     serde_json::from_slice(&bytes).map_err(|error| ApiError::Malformed(error.to_string()))
+}
+
+/// Whether this names JSON, which is always written in UTF-8.
+fn is_json(kind: &str) -> bool {
+    let mut parts = kind.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let named = parts
+        .next()
+        .is_some_and(|name| name == "application/json" || name.ends_with("+json"));
+    named
+        && parts.all(|part| match part.strip_prefix("charset=") {
+            Some(charset) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
+            None => true,
+        })
 }
 
 /// Reads a body.
@@ -73,4 +79,30 @@ pub(super) async fn read(
     tokio::time::timeout(PATIENCE, reading)
         .await
         .unwrap_or(Err(ApiError::BodyTimeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_named_in_many_ways_and_written_in_one() {
+        for kind in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/merge-patch+json",
+            "application/json; profile=x",
+        ] {
+            assert!(is_json(kind), "{kind}");
+        }
+        for kind in [
+            "",
+            "text/json",
+            "application/json; charset=latin1",
+            "application/jsonp",
+        ] {
+            assert!(!is_json(kind), "{kind}");
+        }
+    }
 }

@@ -222,19 +222,30 @@ fn wants_page(request: &HttpRequest) -> bool {
     !request.path().starts_with("/api/v1") && accepts(request, "text/html")
 }
 
-/// Whether `Accept` names this type itself (a mere `*/*` does not count), and not with `q=0`.
+/// Whether `Accept` names this type itself (a mere `*/*` does not count) and prefers it to JSON, or
+/// as much.
 pub(super) fn accepts(request: &HttpRequest, kind: &str) -> bool {
+    let wished = weight(request, &[kind]);
+    wished > 0.0 && wished >= weight(request, &["application/json", "application/problem+json"])
+}
+
+/// The highest weight that `Accept` gives to one of these types by name; 0 where it names none.
+fn weight(request: &HttpRequest, kinds: &[&str]) -> f32 {
     let lists = request.headers().get_all(header::ACCEPT);
     lists
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
-        .any(|entry| {
+        .filter_map(|entry| {
             let mut parts = entry.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(kind));
-            named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            let name = parts.next()?;
+            let named = kinds.iter().any(|kind| name.eq_ignore_ascii_case(kind));
+            let weight = parts.find_map(|part| {
+                let value = part.strip_prefix("q=").or(part.strip_prefix("Q="))?;
+                Some(value.trim().parse().unwrap_or(0.0))
+            });
+            named.then(|| weight.unwrap_or(1.0))
         })
+        .fold(0.0, f32::max)
 }
 
 fn method_label(method: &Method) -> &'static str {

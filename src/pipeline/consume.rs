@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -72,12 +72,13 @@ impl From<BusError> for Trouble {
     }
 }
 
-/// Reads and counts the partition of `lease` until `stop`, or until it is lost or stopped.
+/// Reads and counts the partition of `lease` until `stop`, or until it is lost or stopped; notes in
+/// `caught_up` when everything that was there was counted, in microseconds.
 pub async fn partition(
     consumer: Consumer,
     place: usize,
     lease: Lease,
-    caught_up: Arc<AtomicBool>,
+    caught_up: Arc<AtomicI64>,
     stop: CancellationToken,
 ) {
     let slot = lease.slot;
@@ -151,11 +152,12 @@ struct Reader {
 
 impl Reader {
     /// Fetches and counts what is there; answers how long to pause.
-    async fn step(&mut self, caught_up: &AtomicBool) -> Result<Duration, Trouble> {
+    async fn step(&mut self, caught_up: &AtomicI64) -> Result<Duration, Trouble> {
         if !self.verified {
             self.verify().await?;
             self.verified = true;
         }
+        let asked = self.consumer.store.clock().now().micros();
         let fetched = match self
             .consumer
             .kafka
@@ -169,7 +171,9 @@ impl Reader {
         let lag = fetched.high_watermark - self.next;
         telemetry::partition_lag(self.lease.slot.number(), lag);
         if fetched.records.is_empty() {
-            caught_up.store(lag <= 0, Ordering::Relaxed);
+            if lag <= 0 {
+                caught_up.store(asked, Ordering::Relaxed);
+            }
             return Ok(Duration::ZERO); // the fetch itself waited
         }
         let begun = Instant::now();
@@ -182,7 +186,7 @@ impl Reader {
         if self.next < high {
             return Ok(busy); // behind: half the time is enough for the others
         }
-        caught_up.store(true, Ordering::Relaxed);
+        caught_up.store(asked, Ordering::Relaxed);
         Ok(self.consumer.loops.pause(busy, records))
     }
 

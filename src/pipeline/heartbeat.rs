@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,14 +14,23 @@ use uuid::Uuid;
 use crate::domain::time::Timestamp;
 use crate::events::spool::Spool;
 use crate::events::spool::adopt;
+use crate::service::freshness;
+use crate::slots::Slot;
+use crate::store::Member;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::store::rows::Beat;
 use crate::telemetry;
 
-/// Between two signs of life.
-const EVERY: Duration = Duration::from_secs(5);
-/// Every how many signs nobody's spools are looked for.
-const ADOPT_EVERY: u64 = 6;
+/// Between two signs of life, while nothing is held and while clicks are on their way.
+const QUIET: Duration = Duration::from_secs(2);
+const BUSY: Duration = Duration::from_secs(1);
+/// From a sign of life to the one that tells of the first click after it.
+const SOON: Duration = Duration::from_millis(50);
+/// Between two looks whether the shards are known.
+const START: Duration = Duration::from_millis(200);
+/// Between two looks for spools that nobody holds.
+const ADOPT_EVERY: Duration = Duration::from_secs(5);
 
 /// Speaks for this process and for the producers whose spools it adopted.
 #[derive(Debug)]
@@ -46,161 +56,157 @@ impl Heart {
         }
     }
 
-    /// Whose clicks this process holds: itself, and adopted producers.
-    #[must_use]
-    pub fn producers(&self) -> Vec<Uuid> {
-        let adopted = self
-            .spool
-            .files()
-            .iter()
-            .map(|file| file.producer())
-            .collect::<BTreeSet<_>>();
-        adopted
-            .into_iter()
-            .chain([self.spool.producer()])
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+    /// One sign of life to every shard that answers; `closing`: the last one of this process.
+    pub async fn beat(&self, closing: bool) {
+        let age = self
+            .oldest_in_files()
+            .await
+            .map_or(0.0, |at| self.store.clock().now().since(at).as_secs_f64());
+        telemetry::spool_oldest(age);
+        let members = self.store.usable().filter(|member| member.shard.is_up());
+        let told = members.map(|member| async move {
+            if let Err(error) = self.tell(member, closing).await {
+                let place = member.place;
+                tracing::debug!(place, %error, "no sign of life there for now");
+            }
+        });
+        futures_util::future::join_all(told).await;
     }
 
-    /// Every producer with the oldest click that it holds.
-    async fn holdings(&self) -> BTreeMap<Uuid, Option<Timestamp>> {
-        let (spool, own) = (Arc::clone(&self.spool), self.spool.producer());
+    /// The time of the oldest click that lies in a file and was not handed over.
+    async fn oldest_in_files(&self) -> Option<Timestamp> {
+        let spool = Arc::clone(&self.spool);
         let looked = tokio::task::spawn_blocking(move || {
-            let mut holdings: BTreeMap<Uuid, Option<Timestamp>> = BTreeMap::from([(own, None)]);
-            for file in spool.files() {
-                let oldest = file.oldest().unwrap_or_else(|error| {
+            let files = spool.files();
+            let oldest = files.iter().map(|file| {
+                file.oldest().unwrap_or_else(|error| {
                     tracing::error!(%error, "a spool cannot be read");
                     Some(Timestamp::default())
-                });
-                let held = holdings.entry(file.producer()).or_default();
-                *held = match (*held, oldest) {
-                    (Some(left), Some(right)) => Some(left.min(right)),
-                    (left, right) => left.or(right),
-                };
-            }
-            holdings
+                })
+            });
+            oldest.flatten().min()
         });
         looked.await.unwrap_or_default()
     }
 
-    /// One sign of life to one shard, after something changed for it.
-    pub async fn beat_one(&self, place: usize) {
-        let holdings = self.holdings().await;
-        self.tell(place, &holdings, false).await;
+    /// Whether clicks of this producer still lie in files that nobody took over.
+    async fn holds_files(&self, producer: Uuid) -> bool {
+        let spool = Arc::clone(&self.spool);
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut files = spool.files().into_iter();
+            files.any(|file| file.producer() == producer && !matches!(file.oldest(), Ok(None)))
+        });
+        looked.await.unwrap_or(true)
     }
 
-    /// One sign of life to every shard that answers; `closing`: the last one of this process.
-    pub async fn beat(&self, closing: bool) {
-        let holdings = self.holdings().await;
-        let oldest = holdings.values().flatten().min().copied();
-        let age = oldest.map_or(0.0, |at| self.store.clock().now().since(at).as_secs_f64());
-        telemetry::spool_oldest(age);
-        let places: Vec<usize> = self
-            .store
-            .usable()
-            .filter(|member| member.shard.is_up())
-            .map(|member| member.place)
-            .collect();
-        let told = places
-            .into_iter()
-            .map(|place| self.tell(place, &holdings, closing));
-        futures_util::future::join_all(told).await;
-    }
-
-    async fn tell(
-        &self,
-        place: usize,
-        holdings: &BTreeMap<Uuid, Option<Timestamp>>,
-        closing: bool,
-    ) {
-        let Some(member) = self.store.members().get(place) else {
-            return;
-        };
-        let gone: Vec<Uuid> = {
-            let mut spoken_for = self
-                .spoken_for
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            for producer in holdings.keys() {
-                let all = self
-                    .store
-                    .members()
-                    .iter()
-                    .map(|member| member.place)
-                    .collect();
-                spoken_for.insert(*producer, all);
-            }
-            spoken_for
-                .iter()
-                .filter(|(producer, shards)| {
-                    !holdings.contains_key(*producer) && shards.contains(&place)
-                })
-                .map(|(producer, _)| *producer)
-                .collect()
-        };
-        let alive = holdings.iter().map(|(producer, oldest)| {
-            let closed = closing && oldest.is_none();
-            Beat {
-                producer: *producer,
-                host: self.host.clone(),
-                oldest_unshipped: *oldest,
-                closed,
-            }
-        });
-        let ended = gone.iter().map(|producer| Beat {
-            producer: *producer,
-            host: self.host.clone(),
-            oldest_unshipped: None,
-            closed: true,
-        });
-        for beat in alive.chain(ended) {
-            if let Err(error) = member.shard.beat(&beat).await {
-                tracing::debug!(place, %error, "no sign of life there for now");
-                return;
-            }
+    /// One sign of life to one shard: what it did not count yet of its slots.
+    async fn tell(&self, member: &Member, closing: bool) -> Result<(), StoreError> {
+        let slots = self.store.slots_of(member.place);
+        let at = self.store.clock().now();
+        let mine = freshness::mine(&self.spool, &member.shard, &slots, at).await?;
+        if !mine.is_whole && !closing {
+            return Ok(()); // silence says that there may be more
         }
+        let gone = self.gone(member.place, &mine.held);
+        for (producer, held_since) in mine.held {
+            let closed = closing && !self.holds_files(producer).await;
+            let beat = self.sign(producer, at, held_since, closed);
+            member.shard.beat(&beat).await?;
+        }
+        for producer in &gone {
+            let beat = self.sign(*producer, at, None, true);
+            member.shard.beat(&beat).await?;
+        }
+        self.told(member.place, &gone);
+        Ok(())
+    }
+
+    fn sign(&self, producer: Uuid, at: Timestamp, held: Option<Timestamp>, closed: bool) -> Beat {
+        Beat {
+            producer,
+            host: self.host.clone(),
+            at,
+            held_since: held,
+            closed,
+        }
+    }
+
+    /// Producers that this process spoke for, whose files are gone and who did not say so there.
+    fn gone(&self, place: usize, held: &BTreeMap<Uuid, Option<Timestamp>>) -> Vec<Uuid> {
+        let mut spoken_for = self
+            .spoken_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for producer in held.keys() {
+            let members = self.store.members().iter();
+            spoken_for.insert(*producer, members.map(|member| member.place).collect());
+        }
+        let gone = spoken_for
+            .iter()
+            .filter(|(producer, shards)| !held.contains_key(*producer) && shards.contains(&place));
+        gone.map(|(producer, _)| *producer).collect()
+    }
+
+    fn told(&self, place: usize, gone: &[Uuid]) {
         let mut spoken_for = self
             .spoken_for
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         for producer in gone {
-            if let Some(shards) = spoken_for.get_mut(&producer) {
+            if let Some(shards) = spoken_for.get_mut(producer) {
                 shards.remove(&place);
                 if shards.is_empty() {
-                    spoken_for.remove(&producer);
+                    spoken_for.remove(producer);
                 }
             }
+        }
+    }
+
+    /// Takes nobody's spools over, if it is time.
+    async fn adopt(&self) {
+        let Some(cluster) = self.store.cluster() else {
+            return;
+        };
+        let spool = Arc::clone(&self.spool);
+        let adopting = move || {
+            adopt(&spool, &cluster.cluster_id);
+            spool.ledger().complete();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(adopting).await {
+            tracing::error!(%error, "looking for spools failed");
         }
     }
 }
 
 /// Beats until `stop`, and adopts spools that nobody holds.
+///
+/// A click after a silence is told at once, so that nobody takes the counts for complete; what is
+/// counted meanwhile is told a second later.
 pub async fn run(heart: Arc<Heart>, stop: CancellationToken) {
-    let mut beats = 0_u64;
+    let ledger = heart.spool.ledger();
+    let every_slot: Vec<Slot> = Slot::all().collect();
+    let mut adopted: Option<Instant> = None;
     loop {
-        if let Some(cluster) = heart.store.cluster()
-            && beats.is_multiple_of(ADOPT_EVERY)
-        {
-            let spool = Arc::clone(&heart.spool);
-            let adopting = move || adopt(&spool, &cluster.cluster_id);
-            if let Err(error) = tokio::task::spawn_blocking(adopting).await {
-                tracing::error!(%error, "looking for spools failed");
-            }
+        if adopted.is_none_or(|at| at.elapsed() >= ADOPT_EVERY) {
+            heart.adopt().await;
+            adopted = ledger.is_whole().then(Instant::now);
         }
+        let mut pause = START;
         if heart.store.has_started() {
+            ledger.listen();
             heart.beat(false).await;
             gaps(&heart).await;
-            beats += 1;
+            let busy = ledger.held(&every_slot).values().any(Option::is_some);
+            pause = if busy { BUSY } else { QUIET };
         }
-        let pause = if beats == 0 {
-            Duration::from_millis(200)
-        } else {
-            EVERY
+        let woken = async {
+            ledger.woken().await;
+            tokio::time::sleep(SOON).await;
         };
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
+            () = woken => (),
             () = tokio::time::sleep(pause) => (),
         }
     }
@@ -208,7 +214,7 @@ pub async fn run(heart: Arc<Heart>, stop: CancellationToken) {
 
 /// Open gaps of our producers: a gauge that goes back to 0.
 async fn gaps(heart: &Heart) {
-    let producers = heart.producers();
+    let producers = heart.spool.ledger().producers();
     let mut open = 0_u64;
     for member in heart.store.usable().filter(|member| member.shard.is_up()) {
         if let Ok(gaps) = member.shard.gaps(&producers).await {

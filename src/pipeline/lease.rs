@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::domain::time::Timestamp;
 use crate::pipeline::consume;
 use crate::pipeline::consume::Consumer;
 use crate::pipeline::label_consume;
@@ -77,7 +78,7 @@ struct Held {
     epoch: i64,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    caught_up: Arc<AtomicBool>,
+    caught_up: Arc<AtomicI64>,
 }
 
 /// Reads this worker's share of the partitions of the shard at `place`, until `stop`.
@@ -158,10 +159,11 @@ async fn look(
             give_back(work, surplus, member, worker, lease.slot).await;
         }
     }
-    let at_end: Vec<Slot> = held
+    let at_end: Vec<(Slot, Timestamp)> = held
         .iter()
-        .filter(|(_, held)| held.caught_up.swap(false, Ordering::Relaxed))
-        .map(|(slot, _)| *slot)
+        .map(|(slot, held)| (*slot, held.caught_up.swap(0, Ordering::Relaxed)))
+        .filter(|(_, at)| *at > 0)
+        .map(|(slot, at)| (slot, Timestamp::from_micros(at)))
         .collect();
     if !at_end.is_empty() {
         member.shard.caught_up(&at_end).await?;
@@ -174,7 +176,7 @@ async fn look(
 
 fn begin(work: &Work, place: usize, lease: Lease) -> Held {
     let (epoch, stop) = (lease.epoch, CancellationToken::new());
-    let caught_up = Arc::new(AtomicBool::new(false));
+    let caught_up = Arc::new(AtomicI64::new(0));
     let task = match work.clone() {
         Work::Count(consumer) => {
             let (end, stop) = (Arc::clone(&caught_up), stop.clone());

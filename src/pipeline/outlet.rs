@@ -9,7 +9,6 @@ use tokio::time::timeout_at;
 use crate::domain::agent::AgentTable;
 use crate::events::kafka::Kafka;
 use crate::events::spool::Spool;
-use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::rollup;
 use crate::pipeline::rollup::Reading;
 use crate::pipeline::rollup::Rollup;
@@ -34,23 +33,23 @@ impl Outlet {
         spool: &Arc<Spool>,
         kafka: Option<&Kafka>,
         agents: &Arc<Mutex<AgentTable>>,
-        heart: &Arc<Heart>,
     ) -> Self {
         let (store, spool) = (Arc::clone(store), Arc::clone(spool));
-        let (agents, heart) = (Arc::clone(agents), Arc::clone(heart));
+        let agents = Arc::clone(agents);
         match kafka {
-            Some(kafka) => Self::Bus(Shipper {
-                store,
-                spool,
-                kafka: kafka.clone(),
-                agents,
-                heart,
-            }),
+            Some(kafka) => {
+                spool.ledger().refills();
+                Self::Bus(Shipper {
+                    store,
+                    spool,
+                    kafka: kafka.clone(),
+                    agents,
+                })
+            }
             None => Self::Local(Rollup {
                 store,
                 spool,
                 agents,
-                heart,
             }),
         }
     }

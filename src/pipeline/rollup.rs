@@ -15,7 +15,6 @@ use crate::domain::click_batch::ClickBatch;
 use crate::events::spool::Spool;
 use crate::events::spool::SpoolError;
 use crate::events::spool::SpoolFile;
-use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::pace;
 use crate::pipeline::pace::Backoff;
 use crate::slots::Slot;
@@ -50,8 +49,6 @@ pub struct Rollup {
     pub spool: Arc<Spool>,
     /// Parsed user agents.
     pub agents: Arc<Mutex<AgentTable>>,
-    /// Signs of life that follow a flush.
-    pub heart: Arc<Heart>,
 }
 
 /// Where a loop reads on, and how much at once.
@@ -226,7 +223,6 @@ pub async fn flush(
             }
         }
         delete(rollup, taken).await;
-        rollup.heart.beat_one(place).await;
         counted_clicks += count;
         if !is_full {
             return Ok(counted_clicks);

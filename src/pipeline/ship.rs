@@ -6,6 +6,8 @@
 //! does no harm, because its clicks keep their numbers. A slot that fails is left behind and tried
 //! again on its own, so that one stuck partition does not stop the others.
 
+mod gaps;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -28,7 +30,6 @@ use crate::events::spool::Row;
 use crate::events::spool::Spool;
 use crate::events::spool::SpoolError;
 use crate::events::spool::SpoolFile;
-use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::pace::Backoff;
 use crate::slots::Slot;
 use crate::store::Store;
@@ -58,8 +59,6 @@ pub struct Shipper {
     pub kafka: Kafka,
     /// Parsed user agents.
     pub agents: Arc<Mutex<AgentTable>>,
-    /// Whose producers' gaps are asked for.
-    pub heart: Arc<Heart>,
 }
 
 /// An acknowledged row: its id, its slot, and the bytes of its clicks.
@@ -79,9 +78,15 @@ struct Progress {
 pub async fn run(shipper: Shipper, stop: CancellationToken) {
     let mut files: HashMap<PathBuf, Progress> = HashMap::new();
     let mut backoff = Backoff::default();
-    let mut gaps = Instant::now();
+    let mut filled = Instant::now();
     loop {
-        let pause = match round(&shipper, &mut files).await {
+        // A round is left where it stands: what was not acknowledged is sent again.
+        let shipped = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            shipped = round(&shipper, &mut files) => shipped,
+        };
+        let pause = match shipped {
             Ok(0) => IDLE,
             Ok(_) => {
                 backoff.reset();
@@ -92,9 +97,13 @@ pub async fn run(shipper: Shipper, stop: CancellationToken) {
                 backoff.next()
             }
         };
-        if gaps.elapsed() > GAPS_EVERY {
-            gaps = Instant::now();
-            fill_gaps(&shipper).await;
+        if filled.elapsed() > GAPS_EVERY {
+            filled = Instant::now();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = gaps::fill(&shipper) => (),
+            }
         }
         tokio::select! {
             biased;
@@ -112,7 +121,10 @@ pub async fn drain(shipper: &Shipper, deadline: tokio::time::Instant) -> bool {
         match tokio::time::timeout_at(deadline, round(shipper, &mut files)).await {
             Ok(Ok(0)) if files.values().all(|progress| progress.behind.is_empty()) => return true,
             Ok(Ok(_)) => (),
-            Ok(Err(_)) | Err(_) => tokio::time::sleep(backoff.next()).await,
+            Ok(Err(_)) | Err(_) => {
+                let again = tokio::time::Instant::now() + backoff.next();
+                tokio::time::sleep_until(again.min(deadline)).await;
+            }
         }
     }
     false
@@ -350,34 +362,6 @@ async fn clean(shipper: &Shipper, file: &Arc<SpoolFile>, progress: &mut Progress
     });
     if let Ok(Err(error)) = cleaned.await {
         tracing::warn!(%error, "shipped rows stay in the spool for now");
-    }
-}
-
-/// Ships again what the rollup misses of our producers.
-async fn fill_gaps(shipper: &Shipper) {
-    let producers = shipper.heart.producers();
-    for member in shipper.store.usable().filter(|member| member.shard.is_up()) {
-        let Ok(gaps) = member.shard.gaps(&producers).await else {
-            continue;
-        };
-        for gap in gaps {
-            let files = shipper.spool.files();
-            for file in files.iter().filter(|file| file.producer() == gap.producer) {
-                let rows = read(file, move |file| file.rows_with(gap.slot, gap.from, gap.to)).await;
-                // Only what was shipped before: the rest is on its way in order.
-                let acknowledged = file.acknowledged();
-                let rows: Vec<Row> = rows
-                    .into_iter()
-                    .filter(|row| row.id <= acknowledged)
-                    .collect();
-                if !rows.is_empty() {
-                    let (_, _, outcome) = send(shipper, file, gap.slot, rows).await;
-                    if outcome.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
     }
 }
 

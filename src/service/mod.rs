@@ -1,6 +1,7 @@
 //! What the product does, without HTTP and without SQL.
 
 pub mod coherence;
+pub mod freshness;
 pub mod keys;
 pub mod limits;
 pub mod link_input;

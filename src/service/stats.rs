@@ -18,15 +18,13 @@ use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
 use crate::domain::link::ClickTotals;
 use crate::domain::time::Timestamp;
+use crate::events::spool::Spool;
+use crate::service::freshness;
 use crate::slots::Slot;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::rows::Freshness;
+use crate::store::shard::Shard;
 
-/// A producer that was not seen for this long may hold clicks that nobody knows of.
-const VANISHED: Duration = Duration::from_secs(15);
-/// A click needs this long from the visitor to the spool, where its producer sees it.
-const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// The most values of a dimension in one answer.
 const MAX_VALUES: usize = 1_000;
 
@@ -128,7 +126,8 @@ pub struct Report {
     pub as_of: Timestamp,
     /// How far that lies back.
     pub lag_seconds: f64,
-    /// Whether nobody holds clicks that are not counted.
+    /// Whether no click of the range may be on its way: nobody holds any, or the range ended before
+    /// `as_of`.
     pub complete: bool,
 }
 
@@ -158,6 +157,8 @@ pub struct Value {
 #[derive(Debug)]
 pub struct Stats {
     store: Arc<Store>,
+    /// What this process holds itself.
+    spool: Arc<Spool>,
     /// Whether clicks travel through Kafka, so that its lag counts too.
     kafka: bool,
     /// By shard: when it was asked how fresh it is, and what it said.
@@ -211,11 +212,12 @@ impl Range {
 }
 
 impl Stats {
-    /// Statistics; `kafka`: whether clicks travel through it.
+    /// Statistics; `spool`: where this process' clicks wait, `kafka`: whether clicks travel through it.
     #[must_use]
-    pub fn new(store: Arc<Store>, kafka: bool) -> Self {
+    pub fn new(store: Arc<Store>, spool: Arc<Spool>, kafka: bool) -> Self {
         Self {
             store,
+            spool,
             kafka,
             asked: Mutex::default(),
         }
@@ -236,7 +238,7 @@ impl Stats {
         {
             return Ok(as_of);
         }
-        let (as_of, _) = self.freshness(&member.shard.freshness(slot).await?);
+        let (as_of, _) = self.freshness(&member.shard, slot).await?;
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.insert(member.place, (Instant::now(), as_of));
         Ok(as_of)
@@ -251,7 +253,7 @@ impl Stats {
         let slot = Slot::of(code.as_str());
         let shard = self.store.shard_of(slot)?;
         // Freshness first: what is counted meanwhile makes the answer better, not a lie.
-        let freshness = shard.freshness(slot).await?;
+        let (as_of, nothing_held) = self.freshness(shard, slot).await?;
         let quarters = range.from.quarter()..range.to.quarter();
         let stats = shard.stats(code, quarters, range.days()).await?;
         let mut totals = ClickTotals::default();
@@ -273,7 +275,6 @@ impl Stats {
             bot: sum.bot,
             preview: sum.preview,
         });
-        let (as_of, complete) = self.freshness(&freshness);
         Ok(Report {
             from: range.zone.display(range.from),
             to: range.zone.display(range.to),
@@ -283,8 +284,8 @@ impl Stats {
             uniques: stats.uniques,
             series: series.collect(),
             as_of,
-            lag_seconds: freshness.now.since(as_of).as_secs_f64(),
-            complete,
+            lag_seconds: self.store.clock().now().since(as_of).as_secs_f64(),
+            complete: nothing_held || as_of >= range.to,
         })
     }
 
@@ -314,22 +315,12 @@ impl Stats {
         Ok(values)
     }
 
-    /// When everything was counted, and whether nobody holds anything.
-    fn freshness(&self, freshness: &Freshness) -> (Timestamp, bool) {
-        let mut as_of = freshness.now;
-        let mut complete = true;
-        for producer in &freshness.producers {
-            let settled = producer.seen_at.minus(ON_ITS_WAY);
-            as_of = as_of.min(producer.oldest_unshipped.unwrap_or(settled));
-            complete &= producer.oldest_unshipped.is_none()
-                && freshness.now.since(producer.seen_at) <= VANISHED;
-        }
-        if self.kafka {
-            let caught_up = freshness.caught_up_at.unwrap_or_default();
-            as_of = as_of.min(caught_up);
-            complete &= freshness.now.since(caught_up) <= VANISHED;
-        }
-        (as_of, complete)
+    /// Until when the counts of `slot` are complete, and whether nobody may hold a click of it.
+    async fn freshness(&self, shard: &Shard, slot: Slot) -> Result<(Timestamp, bool), StoreError> {
+        let asked = self.store.clock().now();
+        let mine = freshness::mine(&self.spool, shard, &[slot], asked).await?;
+        let seen = shard.freshness(slot).await?;
+        Ok(freshness::judge(&mine, &seen, self.kafka))
     }
 }
 

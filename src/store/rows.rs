@@ -222,10 +222,25 @@ pub struct Beat {
     pub producer: Uuid,
     /// Where it runs, for people.
     pub host: String,
-    /// The time of the oldest click that it holds and nobody counted or took over.
-    pub oldest_unshipped: Option<Timestamp>,
+    /// When it looked at what it holds.
+    pub at: Timestamp,
+    /// No click of it from before this time is uncounted; `None`: none at all is.
+    pub held_since: Option<Timestamp>,
     /// Whether it stopped and its spool is empty.
     pub closed: bool,
+}
+
+/// What a shard counted of one slot of a producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedTo {
+    /// The producer.
+    pub producer: Uuid,
+    /// The slot.
+    pub slot: Slot,
+    /// The highest number that was counted.
+    pub seq: u64,
+    /// The first number that is missing below it.
+    pub gap: Option<u64>,
 }
 
 /// An open gap in a producer's numbers.
@@ -353,7 +368,8 @@ pub struct LinkStats {
 pub struct Freshness {
     /// The database's time.
     pub now: Timestamp,
-    /// Every producer that did not close.
+    /// Every producer that did not close, and those that did with clicks on the bus which nobody
+    /// can have counted yet.
     pub producers: Vec<ProducerSeen>,
     /// With Kafka: when the partition's reader last stood at its end.
     pub caught_up_at: Option<Timestamp>,
@@ -362,8 +378,12 @@ pub struct Freshness {
 /// A producer that has not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerSeen {
-    /// Its last sign of life.
+    /// The process incarnation.
+    pub id: Uuid,
+    /// When it last looked at what it holds.
     pub seen_at: Timestamp,
-    /// The oldest click that it holds.
-    pub oldest_unshipped: Option<Timestamp>,
+    /// No click of it from before this time is uncounted; `None`: none at all was, then.
+    pub held_since: Option<Timestamp>,
+    /// Whether it ended: no further sign of life comes.
+    pub closed: bool,
 }

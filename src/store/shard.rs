@@ -27,6 +27,7 @@ use crate::store::rows::Beat;
 use crate::store::rows::Change;
 use crate::store::rows::Changed;
 use crate::store::rows::ClusterRow;
+use crate::store::rows::CountedTo;
 use crate::store::rows::DataRow;
 use crate::store::rows::Freshness;
 use crate::store::rows::Gap;
@@ -53,6 +54,8 @@ pub const WATERMARKS_KEPT: Duration = Duration::from_hours(30 * 24);
 pub const LEASE: Duration = Duration::from_secs(15);
 /// How long a worker counts as alive after its last sign of life.
 pub const WORKER_ALIVE: Duration = Duration::from_secs(15);
+/// How far a process' measurement of a database's clock may be off, in microseconds.
+pub(super) const CLOCKS: i64 = 100_000;
 
 /// The hash under which a URL is found for reuse, as the databases' signed integer.
 #[must_use]
@@ -173,6 +176,8 @@ delegate! {
     fn prune() -> ();
     /// Writes a producer's sign of life.
     fn beat(beat: &Beat) -> ();
+    /// What it counted of these producers, in slots that it owns.
+    fn watermarks(producers: &[Uuid]) -> Vec<CountedTo>;
     /// The open gaps of these producers.
     fn gaps(producers: &[Uuid]) -> Vec<Gap>;
     /// Writes a worker's sign of life and names the workers that live.
@@ -187,8 +192,8 @@ delegate! {
     fn renew_leases(job: Job, worker: &str, held: &[(Slot, i64)]) -> Vec<Slot>;
     /// Gives leases back.
     fn release_leases(job: Job, worker: &str, held: &[(Slot, i64)]) -> ();
-    /// Notes that the reader of these partitions stands at their end.
-    fn caught_up(slots: &[Slot]) -> ();
+    /// Notes when the readers of these partitions stood at their end.
+    fn caught_up(slots: &[(Slot, Timestamp)]) -> ();
     /// Stops a partition for everybody until an operator clears it; `None` clears.
     fn stop_partition(slot: Slot, why: Option<&str>) -> ();
     /// Counts a batch exactly once.

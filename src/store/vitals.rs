@@ -76,8 +76,8 @@ pub struct ProducerHeld {
     pub host: String,
     /// Its last sign of life.
     pub seen_at: Timestamp,
-    /// The oldest click that it holds.
-    pub oldest_unshipped: Option<Timestamp>,
+    /// No click of it from before this time is uncounted; `None`: none at all was, then.
+    pub held_since: Option<Timestamp>,
 }
 
 impl Shard {

@@ -5,6 +5,7 @@ use urlshort::domain::link::LinkFields;
 use urlshort::domain::time::Timestamp;
 use urlshort::slots::Slot;
 use urlshort::store::rows::Beat;
+use urlshort::store::rows::CountedTo;
 use urlshort::store::rows::Gap;
 use uuid::Uuid;
 
@@ -28,11 +29,13 @@ async fn changes(store: &Store, micros: i64) -> Vec<(ShortCode, i64)> {
     changes
 }
 
-fn beat(producer: Uuid, oldest_unshipped: Option<Timestamp>, closed: bool) -> Beat {
+/// A sign of life that was thought of in the future, as a process' clock may think.
+fn beat(producer: Uuid, held_since: Option<Timestamp>, closed: bool) -> Beat {
     Beat {
         producer,
         host: "host".to_owned(),
-        oldest_unshipped,
+        at: Timestamp::from_micros(i64::MAX),
+        held_since,
         closed,
     }
 }
@@ -127,7 +130,7 @@ async fn open_producers_say_how_fresh_the_counts_are() {
         let mut oldest: Vec<_> = fresh
             .producers
             .iter()
-            .map(|producer| producer.oldest_unshipped)
+            .map(|producer| producer.held_since)
             .collect();
         oldest.sort();
         assert_eq!(oldest, [None, Some(held)]);
@@ -138,12 +141,89 @@ async fn open_producers_say_how_fresh_the_counts_are() {
         shard.beat(&beat(one, None, false)).await.unwrap();
         let fresh = shard.freshness(slot).await.unwrap();
         assert_eq!(fresh.producers.len(), 1, "a closed one holds nothing");
-        assert_eq!(fresh.producers[0].oldest_unshipped, None);
-        shard.caught_up(&[slot]).await.unwrap();
+        assert_eq!(fresh.producers[0].held_since, None);
+        let early = Beat {
+            at: Timestamp::from_micros(5),
+            ..beat(one, None, false)
+        };
+        shard.beat(&early).await.unwrap();
         let fresh = shard.freshness(slot).await.unwrap();
-        assert!(fresh.caught_up_at.is_some_and(|at| at >= before));
+        assert_eq!(fresh.producers[0].seen_at, early.at, "when it looked");
+        shard.caught_up(&[(slot, before)]).await.unwrap();
+        let fresh = shard.freshness(slot).await.unwrap();
+        assert_eq!(fresh.caught_up_at, Some(before));
+        let future = Timestamp::from_micros(i64::MAX);
+        shard.caught_up(&[(slot, future)]).await.unwrap();
+        let fresh = shard.freshness(slot).await.unwrap();
+        assert!(fresh.caught_up_at.is_some_and(|at| at <= fresh.now));
         let other = shard.freshness(Slot::new(4).unwrap()).await.unwrap();
         assert_eq!(other.caught_up_at, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closed_with_clicks_on_the_bus_holds_them_until_the_reader_was_at_the_end() {
+    on_each(async |store| {
+        let shard = &store.shard;
+        let slot = Slot::new(3).unwrap();
+        let [empty, full] = [(); 2].map(|()| Uuid::now_v7());
+        let held = Timestamp::from_micros(77);
+        shard.beat(&beat(empty, None, true)).await.unwrap();
+        shard.beat(&beat(full, Some(held), true)).await.unwrap();
+        let holding = async || {
+            let fresh = shard.freshness(slot).await.unwrap();
+            let closed = fresh.producers.iter().filter(|producer| producer.closed);
+            closed.map(|producer| producer.id).collect::<Vec<_>>()
+        };
+        assert_eq!(holding().await, [full]);
+        // The reader was at the end before it closed: that says nothing of its last clicks.
+        shard.caught_up(&[(slot, held)]).await.unwrap();
+        assert_eq!(holding().await, [full]);
+        store
+            .ask("UPDATE producers SET closed_at = closed_at - 1000000")
+            .await
+            .unwrap();
+        let now = shard.now().await.unwrap();
+        shard.caught_up(&[(slot, now)]).await.unwrap();
+        assert!(holding().await.is_empty());
+        let other = shard.freshness(Slot::new(4).unwrap()).await.unwrap();
+        assert_eq!(other.producers.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_is_told_what_was_counted_of_each_slot() {
+    on_each(async |store| {
+        let shard = &store.shard;
+        let (one, two) = (store.insert_in(1).await.code, store.insert_in(2).await.code);
+        let (mine, other) = (Uuid::now_v7(), Uuid::now_v7());
+        store.count(&clicks(mine, &one, 1, 3)).await;
+        store
+            .count(&[1, 5, 9].map(|seq| click(mine, &two, seq)))
+            .await;
+        store.count(&clicks(other, &two, 1, 2)).await;
+        let mark = |producer, code: &ShortCode, seq, gap| CountedTo {
+            producer,
+            slot: Slot::of(code.as_str()),
+            seq,
+            gap,
+        };
+        let mut marks = shard.watermarks(&[mine]).await.unwrap();
+        marks.sort_by_key(|mark| mark.slot);
+        assert_eq!(
+            marks,
+            [mark(mine, &one, 3, None), mark(mine, &two, 9, Some(2))]
+        );
+        assert_eq!(shard.watermarks(&[mine, other]).await.unwrap().len(), 3);
+        assert_eq!(shard.watermarks(&[]).await.unwrap(), []);
+        shard.demote(Slot::new(2).unwrap()).await.unwrap();
+        assert_eq!(
+            shard.watermarks(&[mine, other]).await.unwrap(),
+            [mark(mine, &one, 3, None)],
+            "only the owner knows"
+        );
     })
     .await;
 }

@@ -154,7 +154,11 @@ async fn a_slot_that_is_gone_does_not_cost_the_other_leases() {
             shard.renew_leases(Job::Count, "one", &mine).await.unwrap(),
             [slot(3)]
         );
-        shard.caught_up(&[slot(3), slot(4)]).await.unwrap();
+        let now = shard.now().await.unwrap();
+        shard
+            .caught_up(&[(slot(3), now), (slot(4), now)])
+            .await
+            .unwrap();
         let fresh = shard.freshness(slot(3)).await.unwrap();
         assert!(fresh.caught_up_at.is_some());
         shard

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use urlshort::domain::agent::AgentTable;
 use urlshort::domain::click::Click;
 use urlshort::domain::click_batch::ClickBatch;
+use urlshort::domain::time::Timestamp;
 use urlshort::slots::Slot;
 use urlshort::store::rows::Beat;
 use urlshort::store::rows::DeadEvent;
@@ -152,7 +153,8 @@ async fn a_producer_nobody_knows_must_begin_at_one() {
         let beat = Beat {
             producer: known,
             host: "host".to_owned(),
-            oldest_unshipped: None,
+            at: Timestamp::from_micros(i64::MAX),
+            held_since: None,
             closed: false,
         };
         store.shard.beat(&beat).await.unwrap();

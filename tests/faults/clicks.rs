@@ -16,24 +16,24 @@ use crate::servers::Kafka;
 
 /// Where visitors go: the process of the moment.
 #[derive(Clone)]
-struct Door(Arc<Mutex<SocketAddr>>);
+pub(crate) struct Door(Arc<Mutex<SocketAddr>>);
 
 impl Door {
-    fn to(address: SocketAddr) -> Self {
+    pub(crate) fn to(address: SocketAddr) -> Self {
         Self(Arc::new(Mutex::new(address)))
     }
 
-    fn set(&self, address: SocketAddr) {
+    pub(crate) fn set(&self, address: SocketAddr) {
         *self.0.lock().unwrap() = address;
     }
 
-    fn asks(&self) -> impl Fn() -> SocketAddr + Send + Sync + 'static {
+    pub(crate) fn asks(&self) -> impl Fn() -> SocketAddr + Send + Sync + 'static {
         let door = self.clone();
         move || *door.0.lock().unwrap()
     }
 }
 
-fn spooled() -> Environment {
+pub(crate) fn spooled() -> Environment {
     Environment::default().with("URLSHORT__EVENTS__ACK", "spooled")
 }
 
@@ -120,7 +120,7 @@ fn two_processes_on_one_server_count_each_click_once_whoever_is_killed() {
 }
 
 /// Three servers, Redis and Kafka, all shared, with a topic of its own.
-fn distributed(kafka: &str) -> Option<Environment> {
+pub(crate) fn distributed(kafka: &str) -> Option<Environment> {
     let redis = servers::shared("URLSHORT_TEST_REDIS")?;
     let topic = format!("faults.{}", uuid::Uuid::now_v7().simple());
     Some(

@@ -172,10 +172,23 @@ impl Ledger {
         let mut since = Instant::now();
         let begun = Instant::now();
         loop {
-            let counts: BTreeMap<String, u64> = self
+            let reports: BTreeMap<&String, Counted> = self
                 .acknowledged
                 .keys()
-                .map(|code| (code.clone(), counted(client, code).unwrap_or(0)))
+                .map(|code| (code, counted(client, code).unwrap_or_default()))
+                .collect();
+            for (code, report) in &reports {
+                let acknowledged = self.of(code);
+                assert!(
+                    !report.complete || report.clicks + lost >= acknowledged,
+                    "{code}: said to be complete with {} of {acknowledged}, {:?} after the end",
+                    report.clicks,
+                    begun.elapsed()
+                );
+            }
+            let counts: BTreeMap<String, u64> = reports
+                .iter()
+                .map(|(code, report)| ((*code).clone(), report.clicks))
                 .collect();
             let missing: u64 = self
                 .acknowledged
@@ -202,19 +215,31 @@ impl Ledger {
     }
 }
 
+/// What the API says of a code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) clicks: u64,
+    pub(crate) complete: bool,
+}
+
 /// All clicks of a code, by the API.
-pub(crate) fn counted(client: &mut Client, code: &str) -> Option<u64> {
+pub(crate) fn counted(client: &mut Client, code: &str) -> Option<Counted> {
     let answer = client
         .get(&format!("/api/v1/links/{code}/stats?interval=month"))
         .ok()?;
     if answer.status != 200 {
         return None;
     }
-    let totals = &answer.json()["totals"];
-    ["human", "bot", "preview", "head"]
+    let report = answer.json();
+    let totals = &report["totals"];
+    let clicks = ["human", "bot", "preview", "head"]
         .iter()
         .map(|kind| totals[*kind].as_u64())
-        .sum()
+        .sum::<Option<u64>>()?;
+    Some(Counted {
+        clicks,
+        complete: report["complete"].as_bool()?,
+    })
 }
 
 /// Makes links with random codes.

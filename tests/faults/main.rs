@@ -12,6 +12,7 @@
 
 mod clicks;
 mod coherence;
+mod freshness;
 mod http;
 mod ledger;
 mod outages;

@@ -135,7 +135,7 @@ pub(super) fn producers(health: &[Health]) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for producer in known.values() {
-        let held = producer.oldest_unshipped;
+        let held = producer.held_since;
         let vanished = now.since(producer.seen_at).as_secs() > VANISHED;
         let late = held.is_some_and(|at| now.since(at).as_secs() > HELD_LONG);
         if !vanished && !late {
@@ -169,14 +169,14 @@ pub(super) fn producers(health: &[Health]) -> Vec<Finding> {
         };
         findings.push(finding.with(json!({
             "producer_id": producer.id, "host": producer.host, "seen_at": producer.seen_at,
-            "oldest_unshipped_at": held, "vanished": vanished,
+            "held_since": held, "vanished": vanished,
         })));
     }
     if findings.is_empty() {
         let n = known.len();
         let holding = known
             .values()
-            .filter(|producer| producer.oldest_unshipped.is_some());
+            .filter(|producer| producer.held_since.is_some());
         let what = format!("{n} alive, {} with clicks on their way", holding.count());
         findings.push(Finding::ok("producers", what).with(json!({"alive": n})));
     }

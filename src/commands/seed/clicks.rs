@@ -120,7 +120,7 @@ pub(super) async fn send(
             Failure::Unavailable(format!("events.kafka_brokers: {error}; start Kafka first"))
         })?;
     }
-    let outlet = Outlet::new(store, &spool, kafka.as_ref(), &Arc::default(), &heart);
+    let outlet = Outlet::new(store, &spool, kafka.as_ref(), &Arc::default());
     let lines = (&*queue, &spool, &outlet);
     let sent = fill(&history, wanted.clicks, lines, (&bar, stop)).await;
     queue.close();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::events::spool::file::SpoolError;
 use crate::events::spool::file::SpoolFile;
 use crate::events::spool::registry::Spool;
 
@@ -33,11 +34,7 @@ fn take(spool: &Spool, path: &Path, cluster: &str) -> bool {
     let file = match SpoolFile::take(path) {
         Ok(Some(file)) => file,
         Ok(None) => return false,
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "a spool cannot be read; set aside");
-            set_aside(path, "damaged");
-            return false;
-        }
+        Err(error) => return damaged(path, &error),
     };
     match file.cluster() {
         Ok(Some(other)) if other != cluster => {
@@ -47,15 +44,18 @@ fn take(spool: &Spool, path: &Path, cluster: &str) -> bool {
         }
         Ok(_) => {
             tracing::info!(path = %path.display(), "adopted a spool that nobody holds");
+            spool.ledger.take_over(file.producer(), &file.numbers());
             spool.add(file);
             true
         }
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "a spool cannot be read; set aside");
-            set_aside(path, "damaged");
-            false
-        }
+        Err(error) => damaged(path, &error),
     }
+}
+
+fn damaged(path: &Path, error: &SpoolError) -> bool {
+    tracing::error!(path = %path.display(), %error, "a spool cannot be read; set aside");
+    set_aside(path, "damaged");
+    false
 }
 
 /// Renames the file and its write-ahead log, which holds what was not moved into it yet.

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod file;
+mod ledger;
 mod read;
 mod registry;
 mod writer;
@@ -16,6 +17,7 @@ mod writer;
 pub use crate::events::spool::adopt::adopt;
 pub use crate::events::spool::file::SpoolError;
 pub use crate::events::spool::file::SpoolFile;
+pub use crate::events::spool::ledger::Ledger;
 pub use crate::events::spool::read::Row;
 pub use crate::events::spool::registry::Report;
 pub use crate::events::spool::registry::Spool;

@@ -1,5 +1,6 @@
 //! Reading the spool: rows in order, and the clicks in them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -105,6 +106,39 @@ impl SpoolFile {
              WHERE slot = ?1 AND id >= ?2 ORDER BY id LIMIT ?3",
             params![slot.number(), id, i64::try_from(limit).unwrap_or(i64::MAX)],
         )
+    }
+
+    /// By slot, the last number and the time of the first click that it holds; of a damaged file
+    /// what can be read.
+    pub(super) fn numbers(&self) -> Vec<(Slot, u64, Timestamp)> {
+        let mut numbers = BTreeMap::new();
+        if let Err(error) = self.note_numbers(&mut numbers) {
+            tracing::warn!(path = %self.path.display(), %error, "a spool cannot be read whole");
+        }
+        numbers
+            .into_iter()
+            .map(|(slot, (last, oldest))| (slot, last, oldest))
+            .collect()
+    }
+
+    fn note_numbers(
+        &self,
+        numbers: &mut BTreeMap<Slot, (u64, Timestamp)>,
+    ) -> Result<(), SpoolError> {
+        let reader = self.reader();
+        let mut statement =
+            reader.prepare("SELECT slot, first_seq + count - 1, at FROM spool ORDER BY id")?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            let Some(slot) = Slot::new(row.get(0)?) else {
+                continue;
+            };
+            let (last, at) = (row.get(1)?, Timestamp::from_micros(row.get(2)?));
+            let (highest, oldest) = numbers.entry(slot).or_insert((last, at));
+            *highest = last.max(*highest);
+            *oldest = at.min(*oldest);
+        }
+        Ok(())
     }
 
     /// Reads rows of this file into a batch.

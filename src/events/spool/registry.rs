@@ -11,17 +11,22 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use crate::events::queue::Queue;
 use crate::events::queue::Ticket;
 use crate::events::spool::file::SpoolFile;
+use crate::events::spool::ledger::Ledger;
 use crate::events::spool::writer::Writer;
 use crate::slots::SLOTS;
 use crate::slots::Slot;
 
 /// A WAL that checkpoints could not shrink is cut when it gets this long.
 const MAX_WAL: u64 = 64 << 20;
+
+/// Who waits for a drain longer than this wakes the writer.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How the spool works.
 #[derive(Clone, Debug)]
@@ -59,6 +64,9 @@ pub struct Spool {
     pub(super) bytes: AtomicU64,
     /// Payload bytes per slot that are not deleted yet.
     pub(super) by_slot: Vec<AtomicU64>,
+    pub(super) ledger: Ledger,
+    /// The writing thread, while it runs.
+    pub(super) writer: Mutex<Option<thread::Thread>>,
 }
 
 impl Spool {
@@ -80,6 +88,8 @@ impl Spool {
             options,
             bytes: AtomicU64::new(0),
             by_slot: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            ledger: Ledger::of(producer),
+            writer: Mutex::default(),
         })
     }
 
@@ -87,6 +97,12 @@ impl Spool {
     #[must_use]
     pub const fn producer(&self) -> Uuid {
         self.producer
+    }
+
+    /// Which numbers were given out, and which of them are counted.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Where the files lie.
@@ -105,7 +121,7 @@ impl Spool {
     }
 
     /// Takes a file in that was adopted.
-    pub fn add(&self, file: SpoolFile) {
+    pub(super) fn add(&self, file: SpoolFile) {
         self.files
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -116,6 +132,10 @@ impl Spool {
     pub fn discard(&self, file: &Arc<SpoolFile>) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.retain(|other| !Arc::ptr_eq(other, file));
+        let producer = file.producer();
+        if producer != self.producer && !files.iter().any(|file| file.producer() == producer) {
+            self.ledger.forget(producer);
+        }
         file.remove();
     }
 
@@ -156,6 +176,28 @@ impl Spool {
         }
     }
 
+    /// Waits until every click that was pushed before has its number; `false` where that takes
+    /// longer than `patience`.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        let mut reports = self.reports.subscribe();
+        let deadline = tokio::time::Instant::now() + patience;
+        // The first drain to end may have begun before this call.
+        for _ in 0..2 {
+            let soon = tokio::time::Instant::now() + SOON;
+            if timeout_at(soon, reports.changed()).await.is_ok() {
+                continue;
+            }
+            match &*self.writer.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(writer) => writer.unpark(),
+                None => return true,
+            }
+            if timeout_at(deadline, reports.changed()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Whether it takes no more for now.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -178,9 +220,15 @@ impl Spool {
             .name("checkpoint".to_owned())
             .spawn(move || spool.checkpoints())?;
         let spool = Arc::clone(self);
-        thread::Builder::new()
+        let writer = thread::Builder::new()
             .name("spool".to_owned())
-            .spawn(move || Writer::new(spool, queue).run())
+            .spawn(move || Writer::new(spool, queue).run())?;
+        self.set_writer(Some(writer.thread().clone()));
+        Ok(writer)
+    }
+
+    pub(super) fn set_writer(&self, writer: Option<thread::Thread>) {
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = writer;
     }
 
     /// Ends the writer after one more drain; join the thread to wait for it.

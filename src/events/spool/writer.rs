@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::domain::time::Timestamp;
 use crate::events::codec;
 use crate::events::codec::Spooled;
 use crate::events::queue::Drained;
@@ -78,9 +79,10 @@ impl Writer {
                     file.close();
                     file.checkpoint(true);
                 }
+                self.spool.set_writer(None);
                 return;
             }
-            thread::sleep(self.spool.options.drain.saturating_sub(begun.elapsed()));
+            thread::park_timeout(self.spool.options.drain.saturating_sub(begun.elapsed()));
         }
     }
 
@@ -203,6 +205,11 @@ impl Writer {
         }
         file.append(&texts, &new)?;
         // Only now: numbers of a failed transaction are given again.
+        let numbers = new.iter().map(|row| {
+            let last = row.first_seq + row.count - 1;
+            (row.slot, last, Timestamp::from_micros(row.at))
+        });
+        self.spool.ledger.issue(self.spool.producer, numbers);
         for row in new {
             if let Some(next) = self.next_seq.get_mut(row.slot.index()) {
                 *next += row.count;

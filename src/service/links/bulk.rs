@@ -1,5 +1,7 @@
 //! Many links at once: one statement for each shard, each item its own outcome.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
@@ -21,6 +23,8 @@ use crate::telemetry;
 
 /// Made links of one statement that are told to the far cache at once.
 const SETTLED_AT_ONCE: usize = 64;
+/// Targets of one request that may be there already and are looked for at once.
+const WISHES_AT_ONCE: usize = 8;
 
 impl Links {
     /// Makes many links; results in request order, each its own outcome.
@@ -49,6 +53,8 @@ impl Links {
     ) -> Vec<Result<Created, LinkError>> {
         let mut results: Vec<Option<Result<Created, LinkError>>> = Vec::with_capacity(inputs.len());
         let mut plain: Vec<(usize, NewLink, NewLinkInput)> = Vec::new();
+        // By target: equal wishes one after the other, so that the later sees the earlier.
+        let mut wishes: BTreeMap<String, Vec<(usize, NewLinkInput)>> = BTreeMap::new();
         let mut codes = std::collections::HashSet::new();
         for (index, input) in inputs.into_iter().enumerate() {
             results.push(None);
@@ -58,7 +64,12 @@ impl Links {
             });
             let outcome = match checked {
                 Err(error) => Some(Err(error)),
-                Ok(input) if input.reuse_existing => Some(self.make(input, owner).await),
+                Ok(input) if input.reuse_existing => {
+                    codes.extend(input.code.clone());
+                    let equal = wishes.entry(input.fields.target.clone()).or_default();
+                    equal.push((index, input));
+                    None
+                }
                 Ok(input) => {
                     let length = input.code_length.unwrap_or(RANDOM_LENGTH);
                     let code = input.code.clone().unwrap_or_else(|| self.draw(length));
@@ -74,7 +85,18 @@ impl Links {
                 *place = outcome;
             }
         }
-        for (index, outcome) in self.insert_grouped(plain, owner).await {
+        let mut outcomes = self.insert_grouped(plain, owner).await;
+        // After the others: what this request makes may be used again too.
+        let reused = wishes.into_values().map(|equal| async move {
+            let mut outcomes = Vec::with_capacity(equal.len());
+            for (index, input) in equal {
+                outcomes.push((index, self.make(input, owner).await));
+            }
+            outcomes
+        });
+        let reused = futures_util::stream::iter(reused).buffer_unordered(WISHES_AT_ONCE);
+        outcomes.extend(reused.collect::<Vec<_>>().await.into_iter().flatten());
+        for (index, outcome) in outcomes {
             if let Some(place) = results.get_mut(index) {
                 *place = Some(outcome);
             }
@@ -91,8 +113,7 @@ impl Links {
         plain: Vec<(usize, NewLink, NewLinkInput)>,
         owner: Option<&str>,
     ) -> Vec<(usize, Result<Created, LinkError>)> {
-        let mut groups: std::collections::BTreeMap<(Option<usize>, bool), Vec<_>> =
-            std::collections::BTreeMap::new();
+        let mut groups: BTreeMap<(Option<usize>, bool), Vec<_>> = BTreeMap::new();
         for item in plain {
             let place = self
                 .store

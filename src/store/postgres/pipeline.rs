@@ -12,6 +12,7 @@ use crate::store::postgres::Class;
 use crate::store::postgres::PostgresShard;
 use crate::store::rows::Beat;
 use crate::store::rows::Change;
+use crate::store::rows::CountedTo;
 use crate::store::rows::Gap;
 use crate::store::rows::Job;
 use crate::store::rows::Lease;
@@ -83,14 +84,39 @@ impl PostgresShard {
     /// An outage.
     pub async fn beat(&self, beat: &Beat) -> Result<(), StoreError> {
         let sql = "INSERT INTO producers (id, host, seen_at, oldest_unshipped_at, closed_at) \
-             VALUES ($1, $2, now_us(), $3, CASE WHEN $4 THEN now_us() END) \
+             VALUES ($1, $2, least($3, now_us()), $4, CASE WHEN $5 THEN now_us() END) \
              ON CONFLICT (id) DO UPDATE SET host = excluded.host, seen_at = excluded.seen_at, \
              oldest_unshipped_at = excluded.oldest_unshipped_at, closed_at = excluded.closed_at";
-        let oldest = beat.oldest_unshipped.map(Timestamp::micros);
+        let (at, held) = (beat.at.micros(), beat.held_since.map(Timestamp::micros));
         let lent = self.lend(Class::Work).await?;
-        lent.query(sql, &[&beat.producer, &beat.host, &oldest, &beat.closed])
+        lent.query(sql, &[&beat.producer, &beat.host, &at, &held, &beat.closed])
             .await
             .map(drop)
+    }
+
+    /// What was counted of these producers, in owned slots.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn watermarks(&self, producers: &[Uuid]) -> Result<Vec<CountedTo>, StoreError> {
+        // One statement: a jump and the gap that it opened are seen together.
+        let sql = "SELECT s.producer_id, s.slot, s.last_seq, (SELECT min(g.from_seq) \
+             FROM producer_gaps g WHERE g.slot = s.slot AND g.producer_id = s.producer_id) \
+             FROM producer_seq s JOIN slot_owner o ON o.slot = s.slot AND o.state = 'active' \
+             WHERE s.slot = ANY($2) AND s.producer_id = ANY($1)";
+        // Every slot is named, since the table's index begins with it.
+        let slots: Vec<i16> = Slot::all().map(|slot| i16::from(slot.number())).collect();
+        let lent = self.lend(Class::Work).await?;
+        let rows = lent.query(sql, &[&producers, &slots]).await?;
+        let mark = |row: &Row| {
+            Some(CountedTo {
+                producer: row.get(0),
+                slot: slot(row.get(1))?,
+                seq: row.get::<_, i64>(2).cast_unsigned(),
+                gap: row.get::<_, Option<i64>>(3).map(i64::cast_unsigned),
+            })
+        };
+        Ok(rows.iter().filter_map(mark).collect())
     }
 
     /// The open gaps of these producers.
@@ -242,17 +268,22 @@ impl PostgresShard {
             .map(drop)
     }
 
-    /// Notes that the reader of these partitions stands at their end.
+    /// Notes when the readers of these partitions stood at their end.
     ///
     /// # Errors
     /// An outage.
-    pub async fn caught_up(&self, slots: &[Slot]) -> Result<(), StoreError> {
-        let slots: Vec<i16> = slots.iter().map(|slot| i16::from(slot.number())).collect();
-        let sql = "UPDATE progress p SET caught_up_at = now_us() FROM slot_owner o \
-             WHERE p.slot = ANY($1) AND o.slot = p.slot AND o.state = 'active'";
+    pub async fn caught_up(&self, slots: &[(Slot, Timestamp)]) -> Result<(), StoreError> {
+        let at: Vec<(Slot, i64)> = slots
+            .iter()
+            .map(|(slot, at)| (*slot, at.micros()))
+            .collect();
+        let (slots, at) = columns(&at);
+        let sql = "UPDATE progress p SET caught_up_at = least(h.at, now_us()) \
+             FROM unnest($1::smallint[], $2::bigint[]) AS h (slot, at) \
+             JOIN slot_owner o ON o.slot = h.slot AND o.state = 'active' WHERE p.slot = h.slot";
         self.lend(Class::Work)
             .await?
-            .query(sql, &[&slots])
+            .query(sql, &[&slots, &at])
             .await
             .map(drop)
     }

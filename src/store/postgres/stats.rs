@@ -16,6 +16,7 @@ use crate::store::postgres::PostgresShard;
 use crate::store::rows::Freshness;
 use crate::store::rows::LinkStats;
 use crate::store::rows::ProducerSeen;
+use crate::store::shard::CLOCKS;
 
 impl PostgresShard {
     /// The counts of `code` in these quarters of an hour, and the unique visitors of these UTC days.
@@ -93,14 +94,18 @@ impl PostgresShard {
             .await?;
         let producers = lent
             .query(
-                "SELECT seen_at, oldest_unshipped_at FROM producers WHERE closed_at IS NULL",
-                &[],
+                "SELECT id, seen_at, oldest_unshipped_at, closed_at IS NOT NULL FROM producers \
+                 WHERE closed_at IS NULL OR (oldest_unshipped_at IS NOT NULL \
+                 AND closed_at > coalesce((SELECT caught_up_at FROM progress WHERE slot = $1), 0) - $2)",
+                &[&i16::from(slot.number()), &CLOCKS],
             )
             .await?
             .iter()
             .map(|row| ProducerSeen {
-                seen_at: Timestamp::from_micros(row.get(0)),
-                oldest_unshipped: row.get::<_, Option<i64>>(1).map(Timestamp::from_micros),
+                id: row.get(0),
+                seen_at: Timestamp::from_micros(row.get(1)),
+                held_since: row.get::<_, Option<i64>>(2).map(Timestamp::from_micros),
+                closed: row.get(3),
             })
             .collect();
         let caught_up_at = row.get::<_, Option<i64>>(1).map(Timestamp::from_micros);

@@ -66,7 +66,7 @@ impl PostgresShard {
             id: row.get::<_, Uuid>(0).to_string(),
             host: row.get(1),
             seen_at: Timestamp::from_micros(row.get(2)),
-            oldest_unshipped: row.get::<_, Option<i64>>(3).map(Timestamp::from_micros),
+            held_since: row.get::<_, Option<i64>>(3).map(Timestamp::from_micros),
         });
         let (partitions, producers) = (partitions.collect(), producers.collect());
         let sql = "SELECT (SELECT max(at) FROM link_changes), (SELECT count(*) FROM dead_events), \

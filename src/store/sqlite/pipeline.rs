@@ -10,6 +10,7 @@ use crate::slots::Slot;
 use crate::store::error::StoreError;
 use crate::store::rows::Beat;
 use crate::store::rows::Change;
+use crate::store::rows::CountedTo;
 use crate::store::rows::Gap;
 use crate::store::rows::Job;
 use crate::store::rows::Lease;
@@ -112,11 +113,46 @@ impl SqliteShard {
                 .execute(params![
                     beat.producer.as_bytes(),
                     beat.host,
-                    time,
-                    beat.oldest_unshipped.map(Timestamp::micros),
+                    beat.at.micros().min(time),
+                    beat.held_since.map(Timestamp::micros),
                     beat.closed.then_some(time)
                 ])
                 .map(drop)
+        })
+        .await
+    }
+
+    /// What was counted of these producers, in owned slots.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn watermarks(&self, producers: &[Uuid]) -> Result<Vec<CountedTo>, StoreError> {
+        let producers = producers.to_vec();
+        self.read(move |connection| {
+            // One statement: a jump and the gap that it opened are seen together. Every slot is
+            // named, since the table's index begins with it.
+            let sql = format!(
+                "SELECT s.slot, s.last_seq, (SELECT min(g.from_seq) FROM producer_gaps g \
+                 WHERE g.slot = s.slot AND g.producer_id = s.producer_id) FROM producer_seq s \
+                 WHERE s.slot IN ({ACTIVE}) AND s.producer_id = ?1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut marks = Vec::new();
+            for producer in producers {
+                let mut rows = statement.query([producer.as_bytes()])?;
+                while let Some(row) = rows.next()? {
+                    let Some(slot) = Slot::new(row.get(0)?) else {
+                        continue;
+                    };
+                    marks.push(CountedTo {
+                        producer,
+                        slot,
+                        seq: row.get(1)?,
+                        gap: row.get(2)?,
+                    });
+                }
+            }
+            Ok(marks)
         })
         .await
     }
@@ -296,20 +332,20 @@ impl SqliteShard {
         .await
     }
 
-    /// Notes that the reader of these partitions stands at their end.
+    /// Notes when the readers of these partitions stood at their end.
     ///
     /// # Errors
     /// An outage.
-    pub async fn caught_up(&self, slots: &[Slot]) -> Result<(), StoreError> {
+    pub async fn caught_up(&self, slots: &[(Slot, Timestamp)]) -> Result<(), StoreError> {
         let slots = slots.to_vec();
         self.write(move |connection| {
-            let time = now().micros();
+            let time = now();
             let sql = format!(
                 "UPDATE progress SET caught_up_at = ?2 WHERE slot = ?1 AND slot IN ({ACTIVE})"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            for slot in slots {
-                statement.execute(params![slot.number(), time])?;
+            for (slot, at) in slots {
+                statement.execute(params![slot.number(), at.min(time).micros()])?;
             }
             Ok(())
         })

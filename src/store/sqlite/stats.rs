@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rusqlite::OptionalExtension as _;
 use rusqlite::params;
+use uuid::Uuid;
 
 use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
@@ -15,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::rows::Freshness;
 use crate::store::rows::LinkStats;
 use crate::store::rows::ProducerSeen;
+use crate::store::shard::CLOCKS;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
 
@@ -108,12 +110,16 @@ impl SqliteShard {
         self.read(move |connection| {
             let producers = connection
                 .prepare_cached(
-                    "SELECT seen_at, oldest_unshipped_at FROM producers WHERE closed_at IS NULL",
+                    "SELECT id, seen_at, oldest_unshipped_at, closed_at IS NOT NULL FROM producers \
+                     WHERE closed_at IS NULL OR (oldest_unshipped_at IS NOT NULL AND closed_at > \
+                     coalesce((SELECT caught_up_at FROM progress WHERE slot = ?1), 0) - ?2)",
                 )?
-                .query_map([], |row| {
+                .query_map(params![slot.number(), CLOCKS], |row| {
                     Ok(ProducerSeen {
-                        seen_at: Timestamp::from_micros(row.get(0)?),
-                        oldest_unshipped: row.get::<_, Option<i64>>(1)?.map(Timestamp::from_micros),
+                        id: Uuid::from_bytes(row.get(0)?),
+                        seen_at: Timestamp::from_micros(row.get(1)?),
+                        held_since: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
+                        closed: row.get(3)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;

@@ -90,7 +90,7 @@ fn producers(connection: &Connection) -> rusqlite::Result<Vec<ProducerHeld>> {
             id: Uuid::from_slice(&id).map_or_else(|_| "?".to_owned(), |id| id.to_string()),
             host: row.get(1)?,
             seen_at: Timestamp::from_micros(row.get(2)?),
-            oldest_unshipped: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
+            held_since: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
         })
     })?;
     rows.collect()
