@@ -126,11 +126,7 @@ async fn create(
     as_json: bool,
 ) -> Result<(), Failure> {
     let store = app::started_store(&config).await?;
-    if let Some(end) = expires_at.filter(|end| *end <= store.clock().now()) {
-        return Err(Failure::Usage(format!(
-            "--expires: {end} has passed, so that nobody could use the key; name a time to come"
-        )));
-    }
+    let is_over = expires_at.is_some_and(|end| end <= store.clock().now());
     let keys = Keys::new(store, None);
     let (key, text) = keys
         .create(owner, scopes, expires_at)
@@ -144,6 +140,9 @@ async fn create(
     } else {
         report::line(&text);
         report::note("This is shown once. Running processes know it within 5 seconds.");
+    }
+    if is_over {
+        report::note("--expires has passed already: nobody can use this key.");
     }
     Ok(())
 }

@@ -147,6 +147,7 @@ async fn after_start(config: Config, state: Arc<AppState>, started: Cancellation
             "the first admin key was not made; run `urlshort keys create`"
         ),
     }
+    state.health.set_keyed();
     if config.cache.warm_on_start > 0 {
         warm(&state, config.cache.warm_on_start).await;
     }

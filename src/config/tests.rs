@@ -267,6 +267,9 @@ fn what_cannot_go_together_is_refused() {
     );
     let kubernetes = [("REDIS_HOST", "r"), ("REDIS_PORT", "tcp://10.0.0.1:6379")];
     check_refused("", &kubernetes, &[("REDIS_PORT", "no port", "REDIS_PORT")]);
+    let commas = [("KAFKA_BOOTSTRAP_SERVERS", " ,,")];
+    let complaint = ("events.kafka_brokers", "no name", "KAFKA_BOOTSTRAP_SERVERS");
+    check_refused("", &commas, &[complaint]);
     let same = [("URLSHORT__ADMIN__LISTEN", "127.0.0.1:8000")];
     let complaint = ("admin.listen", "http.listen", "URLSHORT__ADMIN__LISTEN");
     check_refused("", &same, &[complaint]);

@@ -41,6 +41,8 @@ use crate::service::stats::StatsError;
 
 const OPENAPI: &str = include_str!("openapi.json");
 const DAYS: u32 = 30;
+/// Counts that lie back further than this, in seconds, are told to be late.
+const LATE: f64 = 10.0;
 
 fn page(
     status: StatusCode,
@@ -255,6 +257,7 @@ pub(super) async fn link(
         countries: Vec::new(),
         as_of: String::new(),
         complete: true,
+        late: false,
         fresh: request.query_string().contains("fresh=1"),
         days: DAYS,
         stats_hidden: !state.settings.public_stats,
@@ -296,6 +299,7 @@ async fn fill_statistics(
         .collect();
     page.as_of = minute(&report.as_of.to_string());
     page.complete = report.complete;
+    page.late = !report.complete && report.lag_seconds > LATE;
     page.referrers = shares(state, code, Dimension::Referrer, &range).await?;
     page.browsers = shares(state, code, Dimension::Browser, &range).await?;
     page.countries = shares(state, code, Dimension::Country, &range).await?;

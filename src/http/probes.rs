@@ -37,6 +37,8 @@ pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
         Some("draining")
     } else if !state.store.has_started() {
         Some(NOT_STARTED)
+    } else if !state.health.is_keyed() {
+        Some("the first admin key is being made")
     } else {
         None
     };

@@ -127,6 +127,8 @@ pub struct LinkPage {
     pub as_of: String,
     /// Whether every click up to now is counted.
     pub complete: bool,
+    /// Whether clicks of more than a few seconds are not.
+    pub late: bool,
     /// Whether the visitor made this link a moment ago.
     pub fresh: bool,
     /// How many days `series` covers.
@@ -349,6 +351,7 @@ mod tests {
             countries: Vec::new(),
             as_of: text.to_owned(),
             complete: false,
+            late: true,
             fresh: true,
             days: 30,
             stats_hidden: false,

@@ -45,6 +45,7 @@ pub struct Settings {
 #[derive(Debug, Default)]
 pub struct Health {
     draining: AtomicBool,
+    keyed: AtomicBool,
     kafka_up: AtomicBool,
     /// Complaints that are not a dependency's, such as unnamed shard files.
     warnings: std::sync::Mutex<Vec<(String, String)>>,
@@ -61,6 +62,17 @@ impl Health {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Says that the first admin key lies where it belongs, or that nobody makes it.
+    pub fn set_keyed(&self) {
+        self.keyed.store(true, Ordering::Release);
+    }
+
+    /// Whether who waited for the start may look for the first admin key.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.keyed.load(Ordering::Acquire)
     }
 
     /// Says whether the bus took or gave something last time.

@@ -103,3 +103,26 @@ fn equal_items_may_share_a_link() {
         assert!(code(0) == code(1) && code(1) == code(2));
     });
 }
+
+#[test]
+fn an_item_may_share_the_link_of_another_item() {
+    on_each(|app| {
+        let url = format!("https://example.com/{}", fresh("shared"));
+        let mine = fresh("mine");
+        let items = [
+            json!({"long_url": url, "reuse_existing": true}),
+            json!({"long_url": url}),
+            json!({"long_url": "https://example.com/", "code": mine, "reuse_existing": true}),
+            json!({"long_url": "https://example.com/", "code": mine}),
+        ];
+        let answer = app
+            .ask("POST", "/api/v1/links/bulk")
+            .json(&json!({"items": items}));
+        let answer = answer.send().expect(200);
+        let expected = json!({"total": 4, "created": 2, "reused": 1, "failed": 1});
+        assert_eq!(answer["summary"], expected, "{answer}");
+        let code = |index: usize| answer["results"][index]["link"]["code"].clone();
+        assert_eq!(code(0), code(1));
+        assert_eq!(code(2), json!(mine), "the earlier item has the code");
+    });
+}

@@ -91,7 +91,14 @@ fn errors_are_pages_for_browsers_and_json_for_programs() {
             let kind = answer.header("content-type").unwrap();
             assert!(kind.starts_with("text/html"), "{kind}");
             assert_eq!(answer.header("cache-control"), Some("no-store"));
-            for accept in ["*/*", "application/json", "text/html;q=0", ""] {
+            for accept in [
+                "*/*",
+                "application/json",
+                "text/html;q=0",
+                "text/html;q=0.1, application/json",
+                "text/html; q=0.5, application/problem+json;q=0.6",
+                "",
+            ] {
                 let answer = app.ask("GET", &path).with("Accept", accept).send();
                 let kind = answer.header("content-type");
                 assert_eq!(kind, Some("application/problem+json"), "{accept}");

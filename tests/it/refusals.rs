@@ -58,6 +58,7 @@ fn a_body_that_is_no_json_or_too_long_is_refused() {
             "text/plain",
             "application/x-www-form-urlencoded",
             "multipart/form-data",
+            "application/json; charset=iso-8859-1",
         ] {
             let body = format!("{{\"long_url\":\"{TARGET}\"}}");
             let request = app.ask("POST", "/api/v1/links");
