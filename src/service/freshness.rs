@@ -77,9 +77,10 @@ pub fn judge(mine: &Mine, seen: &Freshness, kafka: bool) -> (Timestamp, bool) {
         nothing_held &= producer.held_since.is_none() && !silent;
     }
     if kafka {
-        let caught_up = seen.caught_up_at.unwrap_or_default();
-        as_of = as_of.min(caught_up);
-        nothing_held &= seen.now.since(caught_up) <= BEHIND;
+        // Where no reader ever came to the end, the producers alone tell what is missing.
+        as_of = as_of.min(seen.caught_up_at.unwrap_or(as_of));
+        let behind = |at| seen.now.since(at) > BEHIND;
+        nothing_held &= !seen.caught_up_at.is_none_or(behind);
     }
     (as_of, nothing_held)
 }
@@ -161,6 +162,6 @@ mod tests {
         seen.caught_up_at = Some(at(80));
         assert_eq!(judge(&mine, &seen, true), (at(80), false));
         seen.caught_up_at = None;
-        assert_eq!(judge(&mine, &seen, true), (at(0), false));
+        assert_eq!(judge(&mine, &seen, true), (at(100), false));
     }
 }

@@ -23,6 +23,8 @@ pub fn init(level: &str, style: LogStyle) {
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Told on stderr too, an error of stderr itself would be a panic of whoever logs.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let json = match style {
         LogStyle::Auto => !terminal,

@@ -1,5 +1,7 @@
 //! What operators use beside `serve`: warm caches, made-up histories, completions and manuals.
 
+use std::io::BufRead as _;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -288,4 +290,42 @@ fn a_full_disk_behind_the_messages_changes_no_exit_status() {
             .status();
         assert_eq!(ended.unwrap().code(), Some(status), "{arguments}");
     }
+}
+
+#[test]
+fn a_service_whose_log_nobody_takes_still_stops_in_order() {
+    let folder = Folder::new();
+    let program = env!("CARGO_BIN_EXE_urlshort");
+    let mut child = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("exec {program} serve --listen 127.0.0.1:0 2>/dev/full"),
+        ])
+        .env("URLSHORT__ADMIN__LISTEN", "127.0.0.1:0")
+        .current_dir(folder.path("."))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let started = output
+        .lines()
+        .any(|line| line.unwrap().contains("admin key"));
+    assert!(started);
+    let kill = format!("kill -TERM {}", child.id());
+    let told = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert!(told.unwrap().success());
+    let begun = std::time::Instant::now();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        if begun.elapsed() > std::time::Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it does not stop");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(ended.code(), Some(0));
 }
