@@ -238,7 +238,9 @@ impl Stats {
         {
             return Ok(as_of);
         }
-        let (as_of, _) = self.freshness(&member.shard, slot).await?;
+        // Of all its slots: the answer is remembered for each of them.
+        let slots = self.store.slots_of(member.place);
+        let (as_of, _) = self.freshness(&member.shard, slot, &slots).await?;
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.insert(member.place, (Instant::now(), as_of));
         Ok(as_of)
@@ -253,7 +255,7 @@ impl Stats {
         let slot = Slot::of(code.as_str());
         let shard = self.store.shard_of(slot)?;
         // Freshness first: what is counted meanwhile makes the answer better, not a lie.
-        let (as_of, nothing_held) = self.freshness(shard, slot).await?;
+        let (as_of, nothing_held) = self.freshness(shard, slot, &[slot]).await?;
         let quarters = range.from.quarter()..range.to.quarter();
         let stats = shard.stats(code, quarters, range.days()).await?;
         let mut totals = ClickTotals::default();
@@ -315,10 +317,16 @@ impl Stats {
         Ok(values)
     }
 
-    /// Until when the counts of `slot` are complete, and whether nobody may hold a click of it.
-    async fn freshness(&self, shard: &Shard, slot: Slot) -> Result<(Timestamp, bool), StoreError> {
+    /// Until when the counts of `slots` are complete, and whether nobody may hold a click of them;
+    /// `slot` is one of them, whose partition is asked for.
+    async fn freshness(
+        &self,
+        shard: &Shard,
+        slot: Slot,
+        slots: &[Slot],
+    ) -> Result<(Timestamp, bool), StoreError> {
         let asked = self.store.clock().now();
-        let mine = freshness::mine(&self.spool, shard, &[slot], asked).await?;
+        let mine = freshness::mine(&self.spool, shard, slots, asked).await?;
         let seen = shard.freshness(slot).await?;
         Ok(freshness::judge(&mine, &seen, self.kafka))
     }

@@ -64,8 +64,9 @@ impl Account {
     }
 
     fn settle(&mut self, counted: u64, asked: Timestamp) {
-        self.counted = counted;
-        if self.is_held() && counted >= self.mark.0 {
+        // Two questions may overtake each other; what was counted stays counted.
+        self.counted = self.counted.max(counted);
+        if self.is_held() && self.counted >= self.mark.0 {
             self.since = self.mark.1;
             self.mark = (self.issued, asked);
         }
@@ -255,12 +256,15 @@ mod tests {
     fn a_gap_is_held_where_it_is_filled_and_not_lost() {
         let (me, slot) = (Uuid::now_v7(), Slot::new(3).unwrap());
         let ledger = Ledger::of(me);
-        ledger.issue(me, [(slot, 9, at(10))].into_iter());
-        settle(&ledger, me, (9, Some(5)), 20);
+        ledger.issue(me, [(slot, 4, at(10))].into_iter());
+        settle(&ledger, me, (4, Some(2)), 20);
         assert_eq!(held(&ledger, me), None, "nobody sends it again");
         ledger.refills();
-        settle(&ledger, me, (9, Some(5)), 20);
-        assert!(held(&ledger, me).is_some());
+        ledger.issue(me, [(slot, 9, at(30))].into_iter());
+        settle(&ledger, me, (9, Some(5)), 40);
+        assert_eq!(held(&ledger, me), Some(30));
+        settle(&ledger, me, (6, None), 50);
+        assert!(held(&ledger, me).is_some(), "an older answer");
         ledger.lose(me, slot, 6);
         settle(&ledger, me, (9, Some(5)), 20);
         assert_eq!(held(&ledger, me), None);
