@@ -15,6 +15,7 @@ use crate::commands::diagnose::DiagnoseArgs;
 use crate::commands::keys::KeysArgs;
 use crate::commands::loadtest::LoadtestArgs;
 use crate::commands::man::ManArgs;
+use crate::commands::producers::ProducersArgs;
 use crate::commands::seed::SeedArgs;
 use crate::commands::warmup::WarmupArgs;
 use crate::config;
@@ -80,6 +81,7 @@ enum Command {
     Loadtest(LoadtestArgs),
     Diagnose(DiagnoseArgs),
     Keys(KeysArgs),
+    Producers(ProducersArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -164,6 +166,7 @@ impl Command {
             | Self::Loadtest(_)
             | Self::Diagnose(_)
             | Self::Keys(_)
+            | Self::Producers(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
         }
@@ -173,7 +176,11 @@ impl Command {
     const fn own_log_level(&self) -> Option<&'static str> {
         match self {
             Self::Serve { .. } | Self::Analytics | Self::Classify(_) | Self::Migrate { .. } => None,
-            Self::Seed(_) | Self::Warmup(_) | Self::Loadtest(_) | Self::Keys(_) => Some("error"),
+            Self::Seed(_)
+            | Self::Warmup(_)
+            | Self::Loadtest(_)
+            | Self::Keys(_)
+            | Self::Producers(_) => Some("error"),
             Self::Diagnose(_) | Self::Completions(_) | Self::Man(_) => Some("off"),
         }
     }
@@ -202,6 +209,7 @@ async fn dispatch(command: Command, loaded: Loaded) -> Result<(), Failure> {
         Command::Loadtest(args) => Box::pin(commands::loadtest::run(config, args)).await,
         Command::Diagnose(args) => Box::pin(commands::diagnose::run(&loaded, args)).await,
         Command::Keys(args) => Box::pin(commands::keys::run(config, args)).await,
+        Command::Producers(args) => Box::pin(commands::producers::run(config, args)).await,
         Command::Completions(args) => {
             commands::completions::run(args, Cli::command());
             Ok(())

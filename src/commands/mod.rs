@@ -11,6 +11,7 @@ pub mod keys;
 pub mod loadtest;
 pub mod man;
 pub mod migrate;
+pub mod producers;
 pub mod report;
 pub mod seed;
 pub mod serve;

@@ -231,6 +231,47 @@ fn an_interrupted_seed_says_what_it_made_and_goes_on() {
 }
 
 #[test]
+fn a_producer_whose_disk_is_gone_is_given_up() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    server.wait_until_ready();
+    let producers = || {
+        let told = folder.json(&["producers", "list", "--json"]);
+        told["producers"].as_array().unwrap().clone()
+    };
+    let begun = std::time::Instant::now();
+    while producers().is_empty() {
+        assert!(begun.elapsed().as_secs() < 20, "no sign of life");
+    }
+    server.signal("KILL");
+    server.ended();
+    let alive = producers();
+    assert_eq!((alive.len(), &alive[0]["state"]), (1, &"alive".into()));
+    let id = alive[0]["id"].as_str().unwrap().to_owned();
+    let forget = ["producers", "forget", id.as_str()];
+    let refused = folder.run(&forget);
+    assert_eq!(refused.status, Some(1), "{}", refused.errors);
+    assert!(
+        refused.errors.contains("sign of life"),
+        "{}",
+        refused.errors
+    );
+    // As if it had been killed two minutes ago.
+    let shard = rusqlite::Connection::open(folder.path("data/shard-0.db")).unwrap();
+    let aged = shard.execute("UPDATE producers SET seen_at = seen_at - 120000000", []);
+    assert_eq!(aged, Ok(1));
+    assert_eq!(producers()[0]["state"], "vanished");
+    let listed = folder.run(&["producers", "list"]);
+    assert!(listed.output.contains(&id), "{}", listed.output);
+    let done = folder.run(&forget);
+    assert_eq!(done.status, Some(0), "{}", done.errors);
+    assert!(producers().is_empty());
+    let again = folder.run(&forget);
+    assert_eq!(again.status, Some(1), "{}", again.errors);
+    assert_eq!(folder.run(&["producers", "forget", "x"]).status, Some(2));
+}
+
+#[test]
 fn completions_and_manuals_know_every_command() {
     let folder = Folder::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -152,7 +152,8 @@ pub(super) fn producers(health: &[Health]) -> Vec<Finding> {
                 format!("{} was last seen {seen} ago, and {since}", producer.host),
                 Remedy::new(
                     "it was killed, or its machine or its network is gone",
-                    "start `serve` on the data folder that it had: its spool is taken over",
+                    "start `serve` on the data folder that it had: its spool is taken over; if its \
+                     disk is gone for good, `urlshort producers forget` ends the wait",
                     "urlshort serve --data-dir FOLDER",
                 ),
             )
