@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
@@ -38,8 +39,8 @@ pub struct Heart {
     store: Arc<Store>,
     spool: Arc<Spool>,
     host: String,
-    /// Producers that this process spoke for, and the shards that do not know yet that they ended.
-    spoken_for: Mutex<BTreeMap<Uuid, BTreeSet<usize>>>,
+    /// Producers that this process speaks for, and the shards that do not know that they ended.
+    untold: Mutex<BTreeMap<Uuid, BTreeSet<usize>>>,
 }
 
 impl Heart {
@@ -52,7 +53,7 @@ impl Heart {
             store,
             spool,
             host,
-            spoken_for: Mutex::default(),
+            untold: Mutex::default(),
         }
     }
 
@@ -107,17 +108,26 @@ impl Heart {
         if !mine.is_whole && !closing {
             return Ok(()); // silence says that there may be more
         }
-        let gone = self.gone(member.place, &mine.held);
+        let mut ended = Vec::new();
         for (producer, held_since) in mine.held {
+            // A row that is open needs a file on the disk, for whoever comes after a kill.
+            if !self.spool.ledger().has_issued(producer) {
+                continue;
+            }
+            self.speaks_for(producer);
             let closed = closing && !self.holds_files(producer).await;
             let beat = self.sign(producer, at, held_since, closed);
             member.shard.beat(&beat).await?;
+            if closed {
+                ended.push(producer);
+            }
         }
-        for producer in &gone {
-            let beat = self.sign(*producer, at, None, true);
+        for producer in self.over(member.place) {
+            let beat = self.sign(producer, at, None, true);
             member.shard.beat(&beat).await?;
+            ended.push(producer);
         }
-        self.told(member.place, &gone);
+        self.told(member.place, &ended);
         Ok(())
     }
 
@@ -131,33 +141,45 @@ impl Heart {
         }
     }
 
-    /// Producers that this process spoke for, whose files are gone and who did not say so there.
-    fn gone(&self, place: usize, held: &BTreeMap<Uuid, Option<Timestamp>>) -> Vec<Uuid> {
-        let mut spoken_for = self
-            .spoken_for
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for producer in held.keys() {
-            let members = self.store.members().iter();
-            spoken_for.insert(*producer, members.map(|member| member.place).collect());
-        }
-        let gone = spoken_for
-            .iter()
-            .filter(|(producer, shards)| !held.contains_key(*producer) && shards.contains(&place));
-        gone.map(|(producer, _)| *producer).collect()
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, BTreeSet<usize>>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, place: usize, gone: &[Uuid]) {
-        let mut spoken_for = self
-            .spoken_for
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for producer in gone {
-            if let Some(shards) = spoken_for.get_mut(producer) {
-                shards.remove(&place);
-                if shards.is_empty() {
-                    spoken_for.remove(producer);
-                }
+    fn places(&self) -> BTreeSet<usize> {
+        let members = self.store.members().iter();
+        members.map(|member| member.place).collect()
+    }
+
+    /// Notes that every shard is to be told of this producer's end, once it comes.
+    fn speaks_for(&self, producer: Uuid) {
+        self.lock().insert(producer, self.places());
+    }
+
+    /// Producers that ended, and who did not say so to this shard.
+    fn over(&self, place: usize) -> Vec<Uuid> {
+        let own = self.spool.producer();
+        let over = self.spool.over().into_iter();
+        let mut untold = self.lock();
+        over.filter(|producer| *producer != own)
+            .filter(|producer| {
+                let places = untold.entry(*producer).or_insert_with(|| self.places());
+                places.contains(&place)
+            })
+            .collect()
+    }
+
+    /// A shard knows that these producers ended; once all do, nothing of them need be kept.
+    fn told(&self, place: usize, ended: &[Uuid]) {
+        for producer in ended {
+            let mut untold = self.lock();
+            let Some(places) = untold.get_mut(producer) else {
+                continue;
+            };
+            places.remove(&place);
+            if places.is_empty() {
+                untold.remove(producer);
+                drop(untold);
+                self.spool.bury(*producer);
             }
         }
     }

@@ -117,3 +117,61 @@ fn a_survivor_knows_that_the_dead_may_hold_clicks() {
         counted(&mut survivor.client(), code).filter(|report| report.complete)
     });
 }
+
+#[test]
+fn nobody_waits_for_the_dead_who_left_nothing() {
+    let folder = Folder::new();
+    let environment = spooled();
+    // One that was killed before its first click left nothing to adopt.
+    let idle = process::serve(&folder.0, &environment);
+    idle.ready();
+    idle.kill();
+    // One was killed after its clicks were counted and deleted, before it could say so.
+    let serve = process::serve(&folder.0, &environment);
+    serve.ready();
+    let mut client = serve.client();
+    let code = make_links(&mut client, 1).remove(0);
+    follow_and_ask(&mut client, &code, 5);
+    let spools = || {
+        let entries = std::fs::read_dir(folder.0.join("data")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut spools: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|kind| kind == "db"))
+            .filter(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with("spool-")
+            })
+            .collect();
+        spools.sort();
+        spools
+    };
+    let left = spools();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let open = "SELECT count(*) FROM producers WHERE closed_at IS NULL";
+    let shard = rusqlite::Connection::open(folder.0.join("data/shard-0.db")).unwrap();
+    let producers = || {
+        shard
+            .query_row(open, [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    until("the sign of life", PATIENCE, || {
+        (producers() == 1).then_some(())
+    });
+    serve.kill();
+    let spool = rusqlite::Connection::open(&left[0]).unwrap();
+    spool.execute("DELETE FROM spool", []).unwrap();
+    drop(spool);
+    let serve = process::serve(&folder.0, &environment);
+    serve.ready();
+    complete(&mut serve.client(), &code, 5);
+    until("the end of all producers", PATIENCE, || {
+        (producers() == 0).then_some(())
+    });
+    until("the end of the spool", PATIENCE, || {
+        spools().is_empty().then_some(())
+    });
+    assert_eq!(serve.stop(), Some(0));
+}

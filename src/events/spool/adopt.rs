@@ -20,10 +20,7 @@ pub fn adopt(spool: &Spool, cluster: &str) -> usize {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_spool = name.starts_with("spool-") && name.ends_with(".db");
-        if is_spool
-            && !spool.files().iter().any(|file| file.path() == path)
-            && take(spool, &path, cluster)
-        {
+        if is_spool && !spool.holds(&path) && take(spool, &path, cluster) {
             adopted += 1;
         }
     }

@@ -173,6 +173,14 @@ impl Ledger {
             .collect()
     }
 
+    /// Whether this producer gave out a number: only then does a file of it lie on the disk.
+    #[must_use]
+    pub fn has_issued(&self, producer: Uuid) -> bool {
+        let accounts = self.accounts();
+        let accounts = accounts.get(&producer);
+        accounts.is_some_and(|slots| slots.iter().any(|account| account.issued > 0))
+    }
+
     /// Says that what is missing between counted numbers is sent again.
     pub fn refills(&self) {
         self.refills.store(true, Ordering::Relaxed);

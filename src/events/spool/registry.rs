@@ -1,8 +1,10 @@
 //! The spool of a process: its own files, those that it adopted, and what their users ask of it.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -65,6 +67,8 @@ pub struct Spool {
     /// Payload bytes per slot that are not deleted yet.
     pub(super) by_slot: Vec<AtomicU64>,
     pub(super) ledger: Ledger,
+    /// The last files of producers whose end is not known everywhere yet; empty ones.
+    ended: Mutex<Vec<Arc<SpoolFile>>>,
     /// The writing thread, while it runs.
     pub(super) writer: Mutex<Option<thread::Thread>>,
 }
@@ -89,6 +93,7 @@ impl Spool {
             bytes: AtomicU64::new(0),
             by_slot: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             ledger: Ledger::of(producer),
+            ended: Mutex::default(),
             writer: Mutex::default(),
         })
     }
@@ -122,21 +127,64 @@ impl Spool {
 
     /// Takes a file in that was adopted.
     pub(super) fn add(&self, file: SpoolFile) {
+        let is_empty = file.is_empty().unwrap_or(false);
+        let file = Arc::new(file);
         self.files
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::new(file));
+            .push(Arc::clone(&file));
+        if is_empty {
+            self.discard(&file);
+        }
     }
 
-    /// Lets go of a closed and empty file and deletes it.
+    /// Lets go of a closed and empty file. It is deleted at once, unless it is the last one of its
+    /// producer: then it waits for [`bury`](Self::bury), so that whoever finds it after a kill knows
+    /// whose end is still to be told.
     pub fn discard(&self, file: &Arc<SpoolFile>) {
+        let producer = file.producer();
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.retain(|other| !Arc::ptr_eq(other, file));
-        let producer = file.producer();
-        if producer != self.producer && !files.iter().any(|file| file.producer() == producer) {
+        if files.iter().any(|file| file.producer() == producer) {
+            file.remove();
+            return;
+        }
+        self.ended().push(Arc::clone(file));
+        drop(files);
+        if producer != self.producer {
             self.ledger.forget(producer);
         }
-        file.remove();
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Vec<Arc<SpoolFile>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process has that file.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        let is_it = |file: &Arc<SpoolFile>| file.path() == path;
+        self.files().iter().any(is_it) || self.ended().iter().any(is_it)
+    }
+
+    /// Producers of whom nothing is left but an empty file.
+    #[must_use]
+    pub fn over(&self) -> Vec<Uuid> {
+        let there = self.files();
+        let holds = |producer| there.iter().any(|file| file.producer() == producer);
+        let ended = self.ended();
+        let over = ended.iter().map(|file| file.producer());
+        over.filter(|producer| !holds(*producer)).collect()
+    }
+
+    /// Deletes the last file of a producer, once every shard knows that it ended.
+    pub fn bury(&self, producer: Uuid) {
+        self.ended().retain(|file| {
+            let stays = file.producer() != producer;
+            if !stays {
+                file.remove();
+            }
+            stays
+        });
     }
 
     /// Counts payload bytes as gone, after rows were deleted.
