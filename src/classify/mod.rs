@@ -28,6 +28,7 @@ mod letters;
 pub mod lexicon;
 #[cfg(feature = "classify")]
 mod model_files;
+mod page;
 pub mod risk;
 pub mod train;
 #[cfg(feature = "classify")]
