@@ -3,7 +3,7 @@
 //! # Why
 //!
 //! A file of weights read whole stands in memory twice until its tensors are made: it is hashed
-//! through a small buffer, and then each tensor is read for itself.
+//! through a small buffer, and then each tensor is read when it is asked for.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,10 +12,15 @@ use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::SeekFrom;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use candle_core::DType;
 use candle_core::Device;
+use candle_core::Shape;
 use candle_core::Tensor;
+use candle_nn::Init;
+use candle_nn::var_builder::SimpleBackend;
 use sha2::Digest as _;
 use sha2::Sha256;
 
@@ -86,58 +91,128 @@ pub(super) fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelErro
     }
 }
 
-/// The tensors of numbers in the weights, as f32.
-pub(super) fn tensors(folder: &Path) -> Result<HashMap<String, Tensor>, ModelError> {
-    let wrong = |why: &str| fail(folder, WEIGHTS, why);
-    let (mut file, length) = open(folder, WEIGHTS)?;
-    let mut head = [0; 8];
-    let short = |error: std::io::Error| wrong(&error.to_string());
-    file.read_exact(&mut head).map_err(short)?;
-    let header = u64::from_le_bytes(head);
-    if header > length.min(LONGEST_HEADER) {
-        return Err(wrong("it does not begin as safetensors do"));
+/// The weights of a folder.
+pub(super) struct Weights {
+    file: Mutex<BufReader<File>>,
+    tensors: HashMap<String, Stored>,
+}
+
+/// A tensor in the file.
+struct Stored {
+    kind: DType,
+    shape: Vec<usize>,
+    from: u64,
+    size: usize,
+}
+
+impl Weights {
+    /// Reads where the tensors stand, and that they do stand there.
+    pub(super) fn open(folder: &Path) -> Result<Self, ModelError> {
+        let wrong = |why: &str| fail(folder, WEIGHTS, why);
+        let (mut file, length) = open(folder, WEIGHTS)?;
+        let mut head = [0; 8];
+        let short = |error: std::io::Error| wrong(&error.to_string());
+        file.read_exact(&mut head).map_err(short)?;
+        let header = u64::from_le_bytes(head);
+        if header > length.min(LONGEST_HEADER) {
+            return Err(wrong("it does not begin as safetensors do"));
+        }
+        let mut described = Vec::new();
+        let mut front = file.by_ref().take(header);
+        front.read_to_end(&mut described).map_err(short)?;
+        let described: HashMap<String, serde_json::Value> = serde_json::from_slice(&described)
+            .map_err(|_error| wrong("it does not begin as safetensors do"))?;
+        let begin = 8 + header;
+        let mut tensors = HashMap::new();
+        let described = described.into_iter();
+        for (name, place) in described.filter(|(name, _)| name != "__metadata__") {
+            let place: Place = serde_json::from_value(place)
+                .map_err(|error| wrong(&format!("{name:?} is not described: {error}")))?;
+            let stored = place.checked(begin, length.saturating_sub(begin));
+            let stored = stored.map_err(|why| wrong(&format!("{name:?} {why}")))?;
+            tensors.extend(stored.map(|stored| (name, stored)));
+        }
+        Ok(Self {
+            file: Mutex::new(file),
+            tensors,
+        })
     }
-    let mut described = Vec::new();
-    let mut front = file.by_ref().take(header);
-    front.read_to_end(&mut described).map_err(short)?;
-    let described: HashMap<String, serde_json::Value> = serde_json::from_slice(&described)
-        .map_err(|_error| wrong("it does not begin as safetensors do"))?;
-    let mut tensors = HashMap::new();
-    for (name, place) in described
-        .into_iter()
-        .filter(|(name, _)| name != "__metadata__")
-    {
-        let place: Place = serde_json::from_value(place)
-            .map_err(|error| wrong(&format!("{name:?} is not described: {error}")))?;
-        let kind = match place.dtype.as_str() {
+
+    fn read(&self, name: &str) -> candle_core::Result<Tensor> {
+        let stored = self.tensors.get(name).ok_or_else(|| {
+            let path = name.to_owned();
+            candle_core::Error::CannotFindTensor { path }
+        })?;
+        let mut bytes = vec![0; stored.size];
+        {
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(stored.from))?;
+            file.read_exact(&mut bytes)?;
+        }
+        Tensor::from_raw_buffer(&bytes, stored.kind, &stored.shape, &Device::Cpu)
+    }
+}
+
+impl SimpleBackend for Weights {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _init: Init,
+        kind: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let tensor = self.get_unchecked(name, kind, device)?;
+        if *tensor.shape() == shape {
+            return Ok(tensor);
+        }
+        Err(candle_core::Error::UnexpectedShape {
+            msg: name.to_owned(),
+            expected: shape,
+            got: tensor.shape().clone(),
+        })
+    }
+
+    fn get_unchecked(
+        &self,
+        name: &str,
+        kind: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        self.read(name)?.to_dtype(kind)?.to_device(device)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+}
+
+impl Place {
+    /// The tensor here, behind `begin`, of a file that holds so much data; `None`: it holds no
+    /// weights.
+    fn checked(self, begin: u64, data: u64) -> Result<Option<Stored>, &'static str> {
+        let kind = match self.dtype.as_str() {
             "F64" => DType::F64,
             "F32" => DType::F32,
             "F16" => DType::F16,
             "BF16" => DType::BF16,
-            _ => continue, // numbers of places, which are counted anyway
+            _ => return Ok(None), // numbers of places, which are counted anyway
         };
-        let (from, to) = place.data_offsets;
-        let begin = 8 + header;
-        let within = to
-            .checked_sub(from)
-            .filter(|_| to <= length - begin.min(length));
-        let size = within.and_then(|size| usize::try_from(size).ok());
-        let wanted = place
-            .shape
-            .iter()
-            .try_fold(kind.size_in_bytes(), |size, part| size.checked_mul(*part));
-        let Some(size) = size.filter(|size| Some(*size) == wanted) else {
-            return Err(wrong(&format!("{name:?} is not where it should be")));
-        };
-        let mut bytes = vec![0; size];
-        file.seek(SeekFrom::Start(begin + from)).map_err(short)?;
-        file.read_exact(&mut bytes).map_err(short)?;
-        let tensor = Tensor::from_raw_buffer(&bytes, kind, &place.shape, &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F32))
-            .map_err(|error| wrong(&format!("{name:?}: {error}")))?;
-        tensors.insert(name, tensor);
+        let (from, to) = self.data_offsets;
+        let size = to.checked_sub(from).filter(|_| to <= data);
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        let mut parts = self.shape.iter();
+        let wanted = parts.try_fold(kind.size_in_bytes(), |size, part| size.checked_mul(*part));
+        match size.filter(|size| Some(*size) == wanted) {
+            Some(size) => Ok(Some(Stored {
+                kind,
+                shape: self.shape,
+                from: begin + from,
+                size,
+            })),
+            None => Err("is not where it should be"),
+        }
     }
-    Ok(tensors)
 }
 
 fn checksum(folder: &Path, name: &str) -> Result<String, ModelError> {
@@ -177,6 +252,8 @@ fn fail(folder: &Path, name: &str, why: &str) -> ModelError {
 
 #[cfg(test)]
 mod tests {
+    use candle_nn::VarBuilder;
+
     use super::*;
 
     fn written(header: &str, data: &[u8]) -> std::path::PathBuf {
@@ -200,10 +277,14 @@ mod tests {
         data.extend(0.5_f32.to_le_bytes());
         data.extend((-3.0_f32).to_le_bytes());
         let folder = written(header, &data);
-        let tensors = tensors(&folder).unwrap();
-        assert_eq!(tensors.len(), 2);
-        assert_eq!(tensors["a"].to_vec2::<f32>().unwrap(), [[0.5], [-3.0]]);
-        assert_eq!(tensors["b"].to_vec1::<f32>().unwrap(), [1.0]);
+        let weights = Weights::open(&folder).unwrap();
+        assert!(weights.contains_tensor("b") && !weights.contains_tensor("ids"));
+        let weights = VarBuilder::from_backend(Box::new(weights), DType::F32, Device::Cpu);
+        let both = weights.get((2, 1), "a").unwrap();
+        assert_eq!(both.to_vec2::<f32>().unwrap(), [[0.5], [-3.0]]);
+        let half = weights.get(1, "b").unwrap();
+        assert_eq!(half.to_vec1::<f32>().unwrap(), [1.0]);
+        assert!(weights.get((1, 2), "a").is_err() && weights.get(1, "c").is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -220,13 +301,13 @@ mod tests {
         ];
         for header in cases {
             let folder = written(header, &[0; 4]);
-            let error = tensors(&folder).unwrap_err().to_string();
+            let error = Weights::open(&folder).err().unwrap().to_string();
             assert!(error.contains(WEIGHTS), "{header}: {error}");
             std::fs::remove_dir_all(folder).unwrap();
         }
         let folder = written("", &[]);
         std::fs::write(folder.join(WEIGHTS), u64::MAX.to_le_bytes()).unwrap();
-        assert!(tensors(&folder).is_err());
+        assert!(Weights::open(&folder).is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

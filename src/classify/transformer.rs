@@ -105,8 +105,8 @@ impl Transformer {
                 config.vocab_size
             )));
         }
-        let tensors = model_files::tensors(folder)?;
-        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let weights = Box::new(model_files::Weights::open(folder)?);
+        let weights = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
         let encoder = Encoder::load(&weights, &config).map_err(|error| {
             wrong(format!(
                 "model.safetensors does not fit config.json: {}",
