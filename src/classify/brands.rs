@@ -171,11 +171,15 @@ impl Brands {
         }
         let skeleton = skeleton(token);
         if skeleton != token
-            && let Some((brand, _)) = self.own.get_key_value(&*skeleton)
+            && let Some(brand) = self.same(&skeleton)
         {
             return Some((brand, Likeness::Homoglyph));
         }
         for plain in look_alikes(&skeleton) {
+            // Two letters read as one make a short name of many a word: bmo of Brno.
+            if plain.len() < 4 && plain.len() < skeleton.len() {
+                continue;
+            }
             if let Some((brand, _)) = self.own.get_key_value(plain.as_str()) {
                 return Some((brand, Likeness::LookAlike));
             }

@@ -6,7 +6,8 @@
 //! name is resolved here, and refused if *any* of its addresses is not global unicast; the
 //! connection goes to exactly these addresses and is looked at once more when it stands; redirects
 //! are followed by hand, five at most, each checked in full; ports 80 and 443; no proxy, no cookies,
-//! no compression; HTML only, 512 KiB, 2 s to connect, 5 s in all, two at a time for one host.
+//! no compression; HTML only, its head or 512 KiB, 2 s to connect, 5 s in all, two at a time for one
+//! host. A page that trickles or breaks off is read as far as it came.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,11 +30,15 @@ use url::Host;
 use url::Url;
 
 use crate::classify::Question;
+use crate::classify::page;
+pub use crate::classify::page::Page;
 use crate::domain::target::is_private;
 use crate::telemetry;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const TOTAL: Duration = Duration::from_secs(5);
+/// How long a page that has begun is waited for.
+const READING: Duration = Duration::from_secs(3);
 const HOPS: usize = 5;
 const LARGEST: usize = 512 * 1024;
 const PER_HOST: usize = 2;
@@ -41,17 +46,6 @@ const AT_ONCE: usize = 16;
 /// Hosts whose turn is remembered.
 const HOSTS: usize = 10_000;
 const AGENT: &str = concat!("urlshort-classify/", env!("CARGO_PKG_VERSION"));
-
-/// What a page says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// Its `<title>`.
-    pub title: String,
-    /// Its description.
-    pub description: String,
-    /// The language it names.
-    pub language: String,
-}
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +62,7 @@ pub enum FetchError {
 pub struct Fetcher {
     is_forbidden: fn(IpAddr) -> bool,
     ports: fn(u16) -> bool,
+    reading: Duration,
     all: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     #[cfg(feature = "fetch")]
@@ -87,6 +82,7 @@ impl Fetcher {
         Self {
             is_forbidden: is_private,
             ports: |port| matches!(port, 80 | 443),
+            reading: READING,
             all: Semaphore::new(AT_ONCE),
             hosts: Mutex::default(),
             #[cfg(feature = "fetch")]
@@ -127,7 +123,7 @@ impl Fetcher {
         let mut url = Url::parse(url).map_err(|error| failed(&error))?;
         for _ in 0..=HOPS {
             match self.ask(&url).await? {
-                Said::Page(bytes) => return Ok(read(&String::from_utf8_lossy(&bytes))),
+                Said::Page(page) => return Ok(page),
                 Said::Elsewhere(location) => {
                     url = url.join(&location).map_err(|error| failed(&error))?;
                 }
@@ -203,7 +199,7 @@ impl Fetcher {
             .body(Empty::<Bytes>::new())
             .map_err(|error| failed(&error))?;
         if url.scheme() == "http" {
-            return exchange(TokioIo::new(stream), request).await;
+            return exchange(TokioIo::new(stream), request, self.reading).await;
         }
         #[cfg(feature = "fetch")]
         {
@@ -214,7 +210,7 @@ impl Fetcher {
                 .connect(name, stream)
                 .await
                 .map_err(|error| failed(&error))?;
-            exchange(TokioIo::new(stream), request).await
+            exchange(TokioIo::new(stream), request, self.reading).await
         }
         #[cfg(not(feature = "fetch"))]
         Err(FetchError::Failed(
@@ -257,13 +253,14 @@ fn failed(error: &dyn std::error::Error) -> FetchError {
 }
 
 enum Said {
-    Page(Vec<u8>),
+    Page(Page),
     Elsewhere(String),
 }
 
 async fn exchange<Stream>(
     stream: TokioIo<Stream>,
     request: Request<Empty<Bytes>>,
+    reading: Duration,
 ) -> Result<Said, FetchError>
 where
     Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -308,15 +305,24 @@ where
     }
     let mut body = response.into_body();
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failed(&error))?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
-        if bytes.len() >= LARGEST {
-            bytes.truncate(LARGEST);
-            break; // a title stands in front
+    let last = tokio::time::Instant::now() + reading;
+    loop {
+        match tokio::time::timeout_at(last, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let known = bytes.len();
+                bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
+                if bytes.len() >= LARGEST || page::is_whole(&bytes, known) {
+                    break;
+                }
+            }
+            // What came before may hold a title.
+            Ok(Some(Err(error))) if bytes.is_empty() => return Err(failed(&error)),
+            Err(late) if bytes.is_empty() => return Err(failed(&late)),
+            Ok(None | Some(Err(_))) | Err(_) => break,
         }
     }
-    Ok(Said::Page(bytes))
+    bytes.truncate(LARGEST);
+    Ok(Said::Page(page::of(&bytes, &kind)))
 }
 
 struct Running(tokio::task::AbortHandle);
@@ -325,67 +331,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// What a page says of itself; hostile bytes are only ever text.
-fn read(html: &str) -> Page {
-    let lower = html.to_ascii_lowercase();
-    let between = |start: &str, end: &str| {
-        let at = lower.find(start)? + start.len();
-        let open = at + lower.get(at..)?.find('>')? + 1;
-        let close = open + lower.get(open..)?.find(end)?;
-        html.get(open..close)
-    };
-    let mut page = Page {
-        title: plain(between("<title", "</title").unwrap_or("")),
-        ..Page::default()
-    };
-    let tags = |name: &'static str| {
-        lower.match_indices(name).filter_map(|(at, _)| {
-            let end = lower.get(at..)?.find('>')?;
-            html.get(at..at + end)
-        })
-    };
-    for tag in tags("<meta").take(200) {
-        let named = attribute(tag, "name").or_else(|| attribute(tag, "property"));
-        let is_description = named.is_some_and(|name| {
-            matches!(
-                name.to_ascii_lowercase().as_str(),
-                "description" | "og:description"
-            )
-        });
-        if is_description && page.description.is_empty() {
-            page.description = plain(&attribute(tag, "content").unwrap_or_default());
-        }
-    }
-    let language = tags("<html").next().and_then(|tag| attribute(tag, "lang"));
-    page.language = plain(&language.unwrap_or_default());
-    page
-}
-
-fn attribute(tag: &str, name: &str) -> Option<String> {
-    let lower = tag.to_ascii_lowercase();
-    let at = lower.find(&format!("{name}="))? + name.len() + 1;
-    let rest = tag.get(at..)?;
-    let quote = rest.chars().next()?;
-    let value = if matches!(quote, '"' | '\'') {
-        rest.get(1..)?.split(quote).next()?
-    } else {
-        rest.split([' ', '/', '>']).next()?
-    };
-    Some(value.to_owned())
-}
-
-/// Text without control characters, doubled spaces and the usual entities; 300 characters.
-fn plain(text: &str) -> String {
-    let text = text
-        .replace("&amp;", "&")
-        .replace("&quot;", "\"")
-        .replace("&#39;", "'")
-        .replace("&nbsp;", " ");
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().take(300).collect()
 }
 
 #[cfg(test)]
@@ -526,5 +471,63 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(page.title, "front");
+    }
+
+    /// Answers one byte after the other, and never ends.
+    async fn trickle(answer: String) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0_u8; 2_048];
+            let read = stream.read(&mut head).await;
+            assert!(read.is_ok());
+            for byte in answer.bytes() {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_page_that_trickles_or_breaks_off_is_read_as_far_as_it_came() {
+        let hurried = || Fetcher {
+            reading: Duration::from_millis(300),
+            ..open()
+        };
+        let port = trickle(html("<title>slow</title><p>and so on")).await;
+        let page = hurried().page(&format!("http://127.0.0.1:{port}/")).await;
+        assert_eq!(page.unwrap().title, "slow");
+        // With the patience of every day: the end of the head is enough.
+        let port = trickle(html("<title>slow</title></head>")).await;
+        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        assert_eq!(page.unwrap().title, "slow");
+        let port = trickle(html("")).await;
+        let page = hurried().page(&format!("http://127.0.0.1:{port}/")).await;
+        assert!(matches!(page, Err(FetchError::Failed(_))), "{page:?}");
+        let chunked =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (port, _) = server(format!("{chunked}14\r\n<title>front</title>\r\nzz\r\n")).await;
+        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        assert_eq!(page.unwrap().title, "front");
+        let (port, _) = server(format!("{chunked}zz\r\n")).await;
+        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        assert!(matches!(page, Err(FetchError::Failed(_))), "{page:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_it_may_be_is_refused() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";
+        let enormous = format!("{ok}X: {}\r\n\r\n<title>x</title>", "x".repeat(4 << 20));
+        let many = format!("{ok}{}\r\n<title>x</title>", "X: x\r\n".repeat(100_000));
+        let bomb = format!("{ok}Content-Encoding: gzip\r\n\r\n<title>x</title>");
+        for answer in [enormous, many, bomb] {
+            let (port, _) = server(answer).await;
+            let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+            assert!(matches!(page, Err(FetchError::Failed(_))), "{page:?}");
+        }
     }
 }

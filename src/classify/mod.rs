@@ -9,17 +9,26 @@
 //! The rules are compiled in and always there. A model is a folder that may be missing, damaged or
 //! of another architecture: then that is said once, and the rules go on.
 
+#[cfg(feature = "classify")]
+mod activations;
 mod answer;
 pub mod blocklist;
 mod brands;
 pub mod corpus;
+#[cfg(feature = "classify")]
+mod encoder;
 pub mod eval;
 pub mod features;
 pub mod fetch;
 pub mod head;
+#[cfg(feature = "classify")]
+mod kernels;
 mod lengths;
 mod letters;
 pub mod lexicon;
+#[cfg(feature = "classify")]
+mod model_files;
+mod page;
 pub mod risk;
 pub mod train;
 #[cfg(feature = "classify")]
@@ -94,7 +103,7 @@ pub const fn rank(has_model: bool) -> i32 {
 /// Where one is missing or is not what the manifest says.
 #[cfg(feature = "classify")]
 pub fn verify_model(folder: &std::path::Path) -> Result<(), ModelError> {
-    transformer::verify(folder).map(drop)
+    model_files::verify(folder).map(drop)
 }
 
 /// Without the cargo feature `classify` no model can be used.

@@ -200,11 +200,11 @@ impl RiskRules {
         vocabulary: &Vocabulary,
         found: &mut Found,
     ) {
-        if self
+        let is_shortener = self
             .words
             .shorteners
-            .contains(host.strip_prefix("www.").unwrap_or(host))
-        {
+            .contains(host.strip_prefix("www.").unwrap_or(host));
+        if is_shortener && paths::may_be_a_code(url) {
             found.add("it leads to another shortener, which hides its target", 0.5);
         }
         let cheap = self.words.cheap.contains(name.end.as_str());
@@ -531,6 +531,53 @@ mod tests {
             "dressed up",
         );
         check("https://bit.ly/abc", Suspicious, false, "shortener");
+        check("https://tinyurl.com/?u=x", Suspicious, false, "shortener");
+    }
+
+    #[test]
+    fn accents_are_a_brands_own_only_as_it_writes_them() {
+        for own in [
+            "https://www.hermès.com/fr",
+            "https://nestlé.com/",
+            "https://citroën.fr/modeles",
+            "https://l-oréal.fr/",
+            "https://sociétégénérale.com/",
+            "https://itaú.com.br/",
+            "https://müller.de/",
+            "https://město-brno.cz/",
+        ] {
+            let found = assess(own);
+            assert_eq!(found.risk.verdict, Verdict::Clean, "{own}: {found:?}");
+        }
+        for foreign in [
+            "https://hermés.com/",
+            "https://páypal.com/",
+            "https://nétflix.com/",
+            "https://sparkássen.de/",
+            "https://hermès-paket.top/",
+            "https://rnicrosoft.com/",
+        ] {
+            let found = assess(foreign);
+            assert_ne!(found.risk.verdict, Verdict::Clean, "{foreign}: {found:?}");
+        }
+        check(
+            "https://pаypal.com/",
+            Verdict::Malicious,
+            true,
+            "made to look like",
+        );
+    }
+
+    #[test]
+    fn what_a_shortener_says_of_itself_hides_nothing() {
+        for own in [
+            "https://bit.ly/",
+            "https://bitly.com/pages/pricing",
+            "https://tinyurl.com/app/register",
+        ] {
+            let found = assess(own);
+            assert_eq!(found.risk.verdict, Verdict::Clean, "{own}: {found:?}");
+        }
     }
 
     #[test]

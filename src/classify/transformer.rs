@@ -5,7 +5,7 @@
 //! One model is shared by single-threaded replicas, one a core: more threads inside one pass are
 //! slower for texts of twenty tokens. The tokenizer's own padding is switched off (the file that
 //! comes with `MiniLM` pads everything to 128 tokens, which costs eleven times as much); batches are
-//! sorted by length and padded to their own longest text.
+//! sorted by length, and their texts stand one behind the other.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,25 +16,17 @@ use std::sync::PoisonError;
 
 use candle_core::DType;
 use candle_core::Device;
-use candle_core::Tensor;
 use candle_nn::VarBuilder;
-use candle_transformers::models::bert::BertModel;
 use candle_transformers::models::bert::Config;
-use sha2::Digest as _;
-use sha2::Sha256;
 use tokenizers::Tokenizer;
 use tokenizers::TruncationParams;
 
 use crate::classify::ModelError;
+use crate::classify::encoder::Encoder;
+use crate::classify::model_files;
 
-/// The file of checksums, as `sha256sum` writes it.
-pub const MANIFEST: &str = "SHA256SUMS";
-/// What a model folder must hold.
-const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
-/// The largest file that is read, bytes: a small sentence model, not a large one.
-const LARGEST: u64 = 2 << 30;
-/// Texts in one pass.
-const BATCH: usize = 16;
+/// Tokens in one pass: what they become then fits into the caches of a core.
+const PASS: usize = 384;
 /// Tokens that are read of a text.
 const MAX_TOKENS: usize = 64;
 /// Embeddings that are remembered.
@@ -52,7 +44,7 @@ type Placed = Vec<(usize, Arc<[f32]>)>;
 
 /// A loaded model.
 pub struct Transformer {
-    model: BertModel,
+    encoder: Encoder,
     tokenizer: Tokenizer,
     pooling: Pooling,
     length: usize,
@@ -83,8 +75,8 @@ impl Transformer {
             folder: folder.to_owned(),
             why,
         };
-        let sums = verify(folder)?;
-        let config = read(folder, "config.json")?;
+        let sums = model_files::verify(folder)?;
+        let config = model_files::read(folder, "config.json")?;
         let facts: serde_json::Value = serde_json::from_slice(&config)
             .map_err(|error| wrong(format!("config.json: {error}")))?;
         let family = facts.get("model_type").and_then(|kind| kind.as_str());
@@ -96,7 +88,7 @@ impl Transformer {
         }
         let config: Config = serde_json::from_slice(&config)
             .map_err(|error| wrong(format!("config.json: {error}")))?;
-        let mut tokenizer = Tokenizer::from_bytes(read(folder, "tokenizer.json")?)
+        let mut tokenizer = Tokenizer::from_bytes(model_files::read(folder, "tokenizer.json")?)
             .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
         tokenizer.with_padding(None);
         let cut = TruncationParams {
@@ -113,21 +105,20 @@ impl Transformer {
                 config.vocab_size
             )));
         }
-        let weights = read(folder, "model.safetensors")?;
-        let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)
-            .map_err(|error| wrong(format!("model.safetensors: {}", told(&error))))?;
-        let model = BertModel::load(weights, &config).map_err(|error| {
+        let weights = Box::new(model_files::Weights::open(folder)?);
+        let weights = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
+        let encoder = Encoder::load(&weights, &config).map_err(|error| {
             wrong(format!(
                 "model.safetensors does not fit config.json: {}",
                 told(&error)
             ))
         })?;
         Ok(Self {
-            model,
+            encoder,
             tokenizer,
             pooling: pooling(folder),
             length: config.hidden_size,
-            fingerprint: sums.get("model.safetensors").cloned().unwrap_or_default(),
+            fingerprint: sums.get(model_files::WEIGHTS).cloned().unwrap_or_default(),
             folder: folder.to_owned(),
             replicas: replicas().map_err(|error| wrong(format!("no thread for it: {error}")))?,
             remembered: Mutex::default(),
@@ -206,7 +197,15 @@ impl Transformer {
             encoded.push((at, tokens.get_ids().to_vec()));
         }
         encoded.sort_by_key(|(_, ids)| ids.len());
-        let batches: Vec<&[(usize, Vec<u32>)]> = encoded.chunks(BATCH).collect();
+        let mut tokens = 0;
+        let batches: Vec<&[(usize, Vec<u32>)]> = encoded
+            .chunk_by(|(_, one), (_, next)| {
+                tokens += one.len();
+                let fits = tokens + next.len() <= PASS;
+                tokens = if fits { tokens } else { 0 };
+                fits
+            })
+            .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
         let work = || {
             let mut done = Vec::new();
@@ -245,50 +244,42 @@ impl Transformer {
         Ok(vectors.into_iter().flatten().collect())
     }
 
-    /// One pass over texts of about the same length, padded to the longest of them.
+    /// One pass over texts of about the same length.
     fn pass(&self, batch: &[(usize, Vec<u32>)]) -> Result<Placed, ModelError> {
-        let longest = batch
-            .iter()
-            .map(|(_, ids)| ids.len())
-            .max()
-            .unwrap_or(0)
-            .max(1);
-        let mut ids = Vec::with_capacity(batch.len() * longest);
-        let mut mask = Vec::with_capacity(batch.len() * longest);
-        for (_, tokens) in batch {
-            for at in 0..longest {
-                ids.push(tokens.get(at).copied().unwrap_or(0));
-                mask.push(u32::from(at < tokens.len()));
-            }
-        }
+        let texts: Vec<&[u32]> = batch.iter().map(|(_, ids)| ids.as_slice()).collect();
         let rows = self
-            .vectors(ids, mask, (batch.len(), longest))
-            .map_err(|error| ModelError::Inference(error.to_string()))?;
-        let rows = batch.iter().zip(rows);
-        Ok(rows.map(|((at, _), row)| (*at, row.into())).collect())
+            .encoder
+            .forward(&texts)
+            .map_err(|error| ModelError::Inference(told(&error)))?;
+        let mut rest = rows.as_slice();
+        let mut placed = Vec::with_capacity(batch.len());
+        for (at, ids) in batch {
+            let (rows, behind) = rest.split_at(rest.len().min(ids.len() * self.length));
+            rest = behind;
+            placed.push((*at, self.pooled(rows).into()));
+        }
+        Ok(placed)
     }
 
-    fn vectors(
-        &self,
-        ids: Vec<u32>,
-        mask: Vec<u32>,
-        shape: (usize, usize),
-    ) -> candle_core::Result<Vec<Vec<f32>>> {
-        let device = &Device::Cpu;
-        let ids = Tensor::from_vec(ids, shape, device)?;
-        let mask = Tensor::from_vec(mask, shape, device)?;
-        let kinds = ids.zeros_like()?;
-        let hidden = self.model.forward(&ids, &kinds, Some(&mask))?;
-        let pooled = match self.pooling {
-            Pooling::Cls => hidden.narrow(1, 0, 1)?.squeeze(1)?,
-            Pooling::Mean => {
-                let mask = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
-                let sums = hidden.broadcast_mul(&mask)?.sum(1)?;
-                sums.broadcast_div(&mask.sum(1)?)?
-            }
+    /// One vector of length 1 of the rows of a text's tokens.
+    fn pooled(&self, rows: &[f32]) -> Vec<f32> {
+        let mut pooled = vec![0.0_f32; self.length];
+        let rows = rows.chunks_exact(self.length.max(1));
+        let counted = match self.pooling {
+            Pooling::Cls => 1,
+            Pooling::Mean => rows.len(),
         };
-        let length = pooled.sqr()?.sum_keepdim(1)?.sqrt()?;
-        pooled.broadcast_div(&length)?.to_vec2::<f32>()
+        for row in rows.take(counted) {
+            for (sum, value) in pooled.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        // The mean is the sum made shorter, and so is what has the length 1.
+        let length = pooled.iter().map(|value| value * value).sum::<f32>().sqrt();
+        for value in &mut pooled {
+            *value /= length.max(f32::MIN_POSITIVE);
+        }
+        pooled
     }
 }
 
@@ -315,54 +306,6 @@ fn pooling(folder: &Path) -> Pooling {
 fn told(error: &candle_core::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or("").to_owned()
-}
-
-fn read(folder: &Path, name: &str) -> Result<Vec<u8>, ModelError> {
-    let path = folder.join(name);
-    let fail = |why: String| ModelError::Unusable {
-        folder: folder.to_owned(),
-        why: format!("{name}: {why}"),
-    };
-    let facts = std::fs::metadata(&path).map_err(|error| fail(error.to_string()))?;
-    if facts.len() > LARGEST {
-        return Err(fail("it is larger than 2 GiB".to_owned()));
-    }
-    std::fs::read(&path).map_err(|error| fail(error.to_string()))
-}
-
-/// Compares every file of the folder's manifest with its checksum; answers the checksums.
-pub(super) fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelError> {
-    let wrong = |why: String| ModelError::Unusable {
-        folder: folder.to_owned(),
-        why,
-    };
-    let manifest = String::from_utf8_lossy(&read(folder, MANIFEST)?).into_owned();
-    let mut sums = HashMap::new();
-    for line in manifest.lines().filter(|line| !line.trim().is_empty()) {
-        let entry = line.split_once(char::is_whitespace);
-        let Some((sum, name)) = entry.map(|(sum, name)| (sum, name.trim().trim_start_matches('*')))
-        else {
-            return Err(wrong(format!("{MANIFEST}: a line is no checksum and name")));
-        };
-        let name = name.trim_start_matches("./");
-        if name.split('/').any(|part| part == "..") || name.starts_with('/') {
-            return Err(wrong(format!(
-                "{MANIFEST} names {name:?}, outside the folder"
-            )));
-        }
-        let digest = Sha256::digest(read(folder, name)?);
-        let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if !found.eq_ignore_ascii_case(sum) {
-            return Err(wrong(format!(
-                "{name} is damaged: its SHA-256 is {found}, {MANIFEST} says {sum}"
-            )));
-        }
-        sums.insert(name.to_owned(), found);
-    }
-    match FILES.iter().find(|name| !sums.contains_key(**name)) {
-        Some(missing) => Err(wrong(format!("{MANIFEST} has no checksum of {missing}"))),
-        None => Ok(sums),
-    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,9 @@ impl Words {
         self.of_path.iter().chain(&self.of_query)
     }
 
-    /// What a sentence model reads: host, words of the host, end, words of the rest, title.
+    /// What a sentence model reads: words of the host, end, words of the rest, title; each word
+    /// once, and those of the title where they stand in it. Every token costs time, and the host
+    /// as it is written says nothing that its words and the hashed features do not.
     #[must_use]
     pub fn text(&self) -> String {
         let end = match self.tld.split('.').next().unwrap_or("") {
@@ -61,13 +63,18 @@ impl Words {
             "gg" => "gaming",
             other => other,
         };
-        let rest: Vec<&str> = self.of_rest().take(24).map(String::as_str).collect();
-        let mut text = format!(
-            "{} : {} {end} . {}",
-            self.host,
-            self.of_host.join(" "),
-            rest.join(" ")
-        );
+        let mut text = self.of_host.join(" ");
+        text.push(' ');
+        text.push_str(end);
+        text.push_str(" .");
+        let mut said: Vec<&String> = self.of_host.iter().chain(&self.of_title).collect();
+        for word in self.of_rest().take(24) {
+            if !said.contains(&word) {
+                text.push(' ');
+                text.push_str(word);
+                said.push(word);
+            }
+        }
         if !self.title.is_empty() {
             text.push_str(" . ");
             text.push_str(&self.title);

@@ -176,6 +176,17 @@ pub(super) fn judge_address(address: IpAddr, url: &Url, lists: &BlockLists, foun
     }
 }
 
+/// Whether a path of a shortener may lead away from it: not its home page, nor what it says of
+/// itself below a folder of its own.
+pub(super) fn may_be_a_code(url: &Url) -> bool {
+    let mut parts = url.path().split('/').filter(|part| !part.is_empty());
+    let own = ["a", "app", "blog", "help", "pages", "resources", "support"];
+    let Some(first) = parts.next() else {
+        return url.query().is_some();
+    };
+    !(own.contains(&first) && parts.next().is_some())
+}
+
 /// Whether a lead goes to an address of the open net.
 pub(super) fn is_open_address(host: Option<&Host<&str>>) -> bool {
     match host {
