@@ -59,7 +59,7 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 4;
+const GENERATION: i32 = 5;
 /// The head of the rules, and that of the model the weights were trained with.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 #[cfg(feature = "classify")]
