@@ -1,7 +1,9 @@
 //! `serve`: redirects, API and pages; with the local bus also the rollup.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +55,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             config.data_dir.display()
         ))
     })?;
+    may_write(&config.data_dir)?;
     let metrics = app::metrics();
     let store = app::patient_store(&config).await?;
     let public = bind(config.http.listen, "http.listen")?;
@@ -97,6 +100,24 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     admin_stop.cancel();
     served.map_err(|error| Failure::Failed(format!("the server ended: {error}")))?;
     clean
+}
+
+/// Clicks go to files in the data folder: where none can be made, all of them would be lost.
+fn may_write(folder: &Path) -> Result<(), Failure> {
+    let trial = folder.join(format!(".trial-{}", std::process::id()));
+    match std::fs::File::create(&trial) {
+        Ok(_) => drop(std::fs::remove_file(&trial)),
+        // A full disk is none of the configuration: clicks are lost, redirects go on.
+        Err(error) if error.kind() == ErrorKind::StorageFull => (),
+        Err(error) => {
+            return Err(Failure::Configuration(format!(
+                "data_dir: no file can be made in {}: {error}; name a folder that this process may \
+                 write to",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Binds a port; a busy one is told with its key.

@@ -338,7 +338,10 @@ impl ApiError {
         } else if let Self::Link(LinkError::Unavailable(error))
         | Self::Stats(StatsError::Store(error)) = self
         {
-            tracing::debug!(request_id = id, %error, "a shard did not answer");
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(request_id = id, %error, source, "a shard did not answer");
+        } else if let Self::Unavailable(why) = self {
+            tracing::warn!(request_id = id, why, "a request cannot be answered for now");
         }
     }
 }

@@ -108,7 +108,10 @@ fn shard_checks(store: &Store, checks: &mut Checks) {
     for member in store.members() {
         let name = format!("shard-{}:connection", member.place);
         match &**member.state.load() {
-            MemberState::Member if member.shard.is_up() => add(checks, name, "pass", ""),
+            MemberState::Member if member.shard.is_up() => match member.shard.unwritable() {
+                Some(why) => add(checks, name, "warn", &format!("cannot be written: {why}")),
+                None => add(checks, name, "pass", ""),
+            },
             MemberState::Member => add(checks, name, "warn", "does not answer"),
             MemberState::Waiting(why) => add(checks, name, "warn", why),
             MemberState::Failed(why) => add(checks, name, "fail", why),
@@ -150,6 +153,13 @@ fn checks(state: &AppState) -> Checks {
             -skew / 1_000
         );
         add("clock:skew".to_owned(), "warn", &output);
+    }
+    if state.spool.is_failing() {
+        add(
+            "spool:disk".to_owned(),
+            "warn",
+            "cannot be written: clicks are lost; see the log",
+        );
     }
     if state.spool.is_full() {
         add(

@@ -81,7 +81,7 @@ impl Heart {
             let files = spool.files();
             let oldest = files.iter().map(|file| {
                 file.oldest().unwrap_or_else(|error| {
-                    tracing::error!(%error, "a spool cannot be read");
+                    file.complain(&error);
                     Some(Timestamp::default())
                 })
             });

@@ -251,9 +251,7 @@ async fn read(rollup: &Rollup, slots: &[Slot], reading: &mut Reading) -> Gathere
                     Ok(last) => {
                         reading.cursors.insert(file.path().to_owned(), last);
                     }
-                    Err(error) => {
-                        tracing::error!(path = %file.path().display(), %error, "a spool cannot be read");
-                    }
+                    Err(error) => file.complain(&error),
                 }
                 gathered
             }

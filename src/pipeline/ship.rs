@@ -369,11 +369,11 @@ async fn read(
     file: &Arc<SpoolFile>,
     rows: impl FnOnce(&SpoolFile) -> Result<Vec<Row>, SpoolError> + Send + 'static,
 ) -> Vec<Row> {
-    let file = Arc::clone(file);
-    match tokio::task::spawn_blocking(move || rows(&file)).await {
+    let source = Arc::clone(file);
+    match tokio::task::spawn_blocking(move || rows(&source)).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(error)) => {
-            tracing::error!(%error, "a spool cannot be read");
+            file.complain(&error);
             Vec::new()
         }
         Err(error) => {

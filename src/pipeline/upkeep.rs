@@ -1,5 +1,6 @@
 //! Housekeeping: judging shards that come and go, clocks, keys, gauges, old rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut second = 0_u64;
     let mut said = String::new();
+    let mut absent = BTreeMap::new();
     let mut owners = vec![None; usize::from(SLOTS)];
     for member in upkeep.store.members() {
         telemetry::shard_known(member.place);
@@ -56,6 +58,7 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
         if !whole {
             judge(store, &mut said).await;
         }
+        tell_absent(store, &mut absent);
         if store.has_started() && !started.is_cancelled() {
             store.measure_clock().await;
             started.cancel();
@@ -81,6 +84,31 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
             redirector.far_cache().look_after().await;
         }
         second += 1;
+    }
+}
+
+/// Says which shards do not take part, and when they do; one that fails later is told by itself.
+fn tell_absent(store: &Store, absent: &mut BTreeMap<usize, String>) {
+    if !store.has_started() {
+        return; // what is waited for is told as a whole
+    }
+    for member in store.members() {
+        let place = member.place;
+        let why = match &**member.state.load() {
+            MemberState::Member => None,
+            MemberState::Waiting(why) | MemberState::Failed(why) => Some(why.clone()),
+        };
+        match why {
+            Some(why) if absent.get(&place) != Some(&why) => {
+                tracing::warn!(shard = place, why, "the shard does not take part");
+                absent.insert(place, why);
+            }
+            Some(_) => (),
+            None if absent.remove(&place).is_some() => {
+                tracing::info!(shard = place, "the shard takes part now");
+            }
+            None => (),
+        }
     }
 }
 

@@ -228,6 +228,15 @@ impl Shard {
         steps.iter().map(|step| step.version).max().unwrap_or(0)
     }
 
+    /// Why the last write failed, where it is a file; a server tells each client itself.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<String> {
+        match self {
+            Self::Sqlite(shard) => shard.unwritable(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Whether it answered last time it was asked.
     #[must_use]
     pub fn is_up(&self) -> bool {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::servers::Databases;
 use crate::support::Folder;
 use crate::support::Server;
+use crate::support::ask;
 use crate::support::names_in;
 
 #[test]
@@ -157,6 +158,39 @@ fn the_names_of_older_deployments_serve_three_shards() {
     let link: Value = serde_json::from_str(&body).unwrap();
     let path = format!("/{}", link["code"].as_str().unwrap());
     assert_eq!(server.ask("GET", &path, "").0, 302);
+    stop(server);
+}
+
+#[test]
+fn a_data_folder_that_takes_no_file_is_refused() {
+    let folder = Folder::new();
+    let done = folder.run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "/sys"]);
+    assert_eq!(done.status, Some(78), "{}", done.errors);
+    assert!(done.errors.contains("data_dir: no file"), "{}", done.errors);
+}
+
+#[test]
+fn a_shard_that_cannot_be_written_is_told_and_so_is_every_request_that_failed() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    server.wait_until_ready();
+    let shard = rusqlite::Connection::open(folder.path("data/shard-0.db")).unwrap();
+    shard.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = r#"{"long_url": "https://example.com/"}"#;
+    let (status, refusal) = server.ask("POST", "/api/v1/links", body);
+    assert_eq!(status, 503, "{refusal}");
+    let refusal: Value = serde_json::from_str(&refusal).unwrap();
+    server.logged("the shard cannot be written");
+    server.logged(refusal["request_id"].as_str().unwrap());
+    let told = || {
+        ask(server.admin, "GET", "/readyz", "")
+            .1
+            .contains("cannot be written")
+    };
+    assert!(told());
+    shard.execute_batch("ROLLBACK").unwrap();
+    server.logged("can be written again");
+    assert!(!told());
     stop(server);
 }
 

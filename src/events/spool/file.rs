@@ -36,6 +36,8 @@ pub struct SpoolFile {
     closed: AtomicBool,
     /// The last row that the bus has, with everything before it.
     acknowledged: AtomicI64,
+    /// Whether it was told that it cannot be read.
+    unreadable: AtomicBool,
     /// Held for life: whoever can take it may ship the file.
     _lock: File,
 }
@@ -111,6 +113,7 @@ impl SpoolFile {
             texts: Mutex::default(),
             closed: AtomicBool::new(closed),
             acknowledged: AtomicI64::new(0),
+            unreadable: AtomicBool::new(false),
             _lock: lock,
         }
     }
@@ -225,6 +228,13 @@ impl SpoolFile {
             .query_row(sql, [self.acknowledged()], |row| row.get(0))
             .optional()?;
         Ok(at.map(Timestamp::from_micros))
+    }
+
+    /// Tells that it cannot be read: once, though it is tried again and again.
+    pub fn complain(&self, error: &SpoolError) {
+        if !self.unreadable.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %self.path.display(), %error, "a spool cannot be read");
+        }
     }
 
     /// Whether no row is left.

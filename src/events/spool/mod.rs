@@ -12,6 +12,7 @@ mod file;
 mod ledger;
 mod read;
 mod registry;
+mod salvage;
 mod writer;
 
 pub use crate::events::spool::adopt::adopt;

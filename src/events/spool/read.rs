@@ -108,17 +108,15 @@ impl SpoolFile {
         )
     }
 
-    /// By slot, the last number and the time of the first click that it holds; of a damaged file
-    /// what can be read.
-    pub(super) fn numbers(&self) -> Vec<(Slot, u64, Timestamp)> {
+    /// By slot, the last number and the time of the first click that it holds.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub(super) fn numbers(&self) -> Result<Vec<(Slot, u64, Timestamp)>, SpoolError> {
         let mut numbers = BTreeMap::new();
-        if let Err(error) = self.note_numbers(&mut numbers) {
-            tracing::warn!(path = %self.path.display(), %error, "a spool cannot be read whole");
-        }
-        numbers
-            .into_iter()
-            .map(|(slot, (last, oldest))| (slot, last, oldest))
-            .collect()
+        self.note_numbers(&mut numbers)?;
+        let of_slot = |(slot, (last, oldest))| (slot, last, oldest);
+        Ok(numbers.into_iter().map(of_slot).collect())
     }
 
     fn note_numbers(

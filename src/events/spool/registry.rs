@@ -69,6 +69,8 @@ pub struct Spool {
     pub(super) ledger: Ledger,
     /// The last files of producers whose end is not known everywhere yet; empty ones.
     ended: Mutex<Vec<Arc<SpoolFile>>>,
+    /// Whether the last drain with clicks could not be written.
+    pub(super) failing: AtomicBool,
     /// The writing thread, while it runs.
     pub(super) writer: Mutex<Option<thread::Thread>>,
 }
@@ -94,6 +96,7 @@ impl Spool {
             by_slot: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             ledger: Ledger::of(producer),
             ended: Mutex::default(),
+            failing: AtomicBool::new(false),
             writer: Mutex::default(),
         })
     }
@@ -250,6 +253,12 @@ impl Spool {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.reports.borrow().full
+    }
+
+    /// Whether clicks are lost, since the last ones could not be written.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// The bytes of all files.

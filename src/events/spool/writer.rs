@@ -101,11 +101,10 @@ impl Writer {
             self.write(&drained)
         };
         match &outcome {
+            Ok(()) if clicks == 0 => (),
             Ok(()) => {
                 self.failing = false;
-                if clicks > 0 {
-                    telemetry::clicks_spooled(clicks as u64);
-                }
+                telemetry::clicks_spooled(clicks as u64);
             }
             Err(error) => {
                 if !self.failing {
@@ -115,6 +114,7 @@ impl Writer {
                 telemetry::clicks_dropped(DropReason::SpoolError, clicks as u64);
             }
         }
+        self.spool.failing.store(self.failing, Ordering::Relaxed);
         self.spares = drained
             .into_iter()
             .enumerate()

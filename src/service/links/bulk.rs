@@ -72,7 +72,10 @@ impl Links {
                 }
                 Ok(input) => {
                     let length = input.code_length.unwrap_or(RANDOM_LENGTH);
-                    let code = input.code.clone().unwrap_or_else(|| self.draw(length));
+                    let code = input
+                        .code
+                        .clone()
+                        .unwrap_or_else(|| self.draw(length, None));
                     if codes.insert(code.clone()) {
                         plain.push((index, new_link(code, owner, &input.fields), input));
                         None
@@ -124,36 +127,39 @@ impl Links {
                 .or_default()
                 .push(item);
         }
-        let asked = groups.into_iter().map(|((_, announce), group)| async move {
-            let mut outcomes = Vec::with_capacity(group.len());
-            let mut halves = vec![group];
-            while let Some(mut group) = halves.pop() {
-                let rows: Vec<NewLink> = group.iter().map(|(_, new, _)| new.clone()).collect();
-                match self.store.insert_many(&rows, announce).await {
-                    Ok(inserted) => {
-                        let settled = group.into_iter().zip(inserted).map(
-                            |((index, new, input), inserted)| async move {
-                                (index, self.settle(new, input, inserted, owner).await)
-                            },
-                        );
-                        let settled = futures_util::stream::iter(settled);
-                        let settled = settled.buffer_unordered(SETTLED_AT_ONCE);
-                        outcomes.extend(settled.collect::<Vec<_>>().await);
-                    }
-                    // One bad row fails a whole statement: halve until it stands alone.
-                    Err(StoreError::Refused { .. }) if group.len() > 1 => {
-                        let right = group.split_off(group.len() / 2);
-                        halves.extend([group, right]);
-                    }
-                    Err(_) => {
-                        for (index, _, input) in group {
-                            outcomes.push((index, self.make(input, owner).await));
+        let asked = groups
+            .into_iter()
+            .map(|((place, announce), group)| async move {
+                let mut outcomes = Vec::with_capacity(group.len());
+                let mut halves = vec![group];
+                while let Some(mut group) = halves.pop() {
+                    let rows: Vec<NewLink> = group.iter().map(|(_, new, _)| new.clone()).collect();
+                    match self.store.insert_many(&rows, announce).await {
+                        Ok(inserted) => {
+                            let settled = group.into_iter().zip(inserted).map(
+                                |((index, new, input), inserted)| async move {
+                                    (index, self.settle(new, input, inserted, owner).await)
+                                },
+                            );
+                            let settled = futures_util::stream::iter(settled);
+                            let settled = settled.buffer_unordered(SETTLED_AT_ONCE);
+                            outcomes.extend(settled.collect::<Vec<_>>().await);
+                        }
+                        // One bad row fails a whole statement: halve until it stands alone.
+                        Err(StoreError::Refused { .. }) if group.len() > 1 => {
+                            let right = group.split_off(group.len() / 2);
+                            halves.extend([group, right]);
+                        }
+                        Err(_) => {
+                            for (index, _, input) in group {
+                                let made = self.make_elsewhere(input, owner, place).await;
+                                outcomes.push((index, made));
+                            }
                         }
                     }
                 }
-            }
-            outcomes
-        });
+                outcomes
+            });
         futures_util::future::join_all(asked)
             .await
             .into_iter()

@@ -1,6 +1,7 @@
 //! Links: made, found, changed, deleted and listed.
 
 mod bulk;
+mod random;
 mod reuse;
 
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::classify::Classifier;
-use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
 use crate::domain::link::Link;
@@ -37,8 +37,6 @@ use crate::telemetry;
 const TRIES: usize = 5;
 /// Who may say what the classifier is not to say.
 const OPERATORS_ONLY: &str = "risk_override and block_reason need the scope keys:admin.";
-/// Codes that are drawn in search of a shard that is up.
-const SEARCH: usize = 64;
 
 /// What the API does with links.
 #[derive(Debug)]
@@ -153,11 +151,21 @@ impl Links {
         input: NewLinkInput,
         owner: Option<&str>,
     ) -> Result<Created, LinkError> {
+        self.make_elsewhere(input, owner, None).await
+    }
+
+    /// The same while the shard at `sick` is known not to answer: a random code avoids it.
+    async fn make_elsewhere(
+        &self,
+        input: NewLinkInput,
+        owner: Option<&str>,
+        sick: Option<usize>,
+    ) -> Result<Created, LinkError> {
         self.refuse_danger(&input.fields)?;
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
             (None, true) => self.make_or_reuse(&input.fields, owner).await?,
-            (None, false) => self.make_random(&input, owner).await?,
+            (None, false) => self.make_random(&input, owner, sick).await?,
         };
         if !created.reused {
             telemetry::links_created(1);
@@ -189,35 +197,6 @@ impl Links {
         Err(LinkError::Taken)
     }
 
-    async fn make_random(
-        &self,
-        input: &NewLinkInput,
-        owner: Option<&str>,
-    ) -> Result<Created, LinkError> {
-        let length = input.code_length.unwrap_or(RANDOM_LENGTH);
-        let mut outage = None;
-        // Five draws, then five with one character more; a sick shard costs a draw, not the link.
-        for attempt in 0..2 * TRIES {
-            let code = self.draw(length + attempt / TRIES);
-            match self
-                .store
-                .insert(&new_link(code, owner, &input.fields), false)
-                .await
-            {
-                Ok(Inserted::New(link)) => {
-                    return Ok(Created {
-                        link: *link,
-                        reused: false,
-                    });
-                }
-                Ok(Inserted::Taken) => (),
-                Err(error) if error.is_outage() => outage = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
-    }
-
     /// Refuses targets that are certainly dangerous: rules alone, in microseconds.
     pub(super) fn refuse_danger(&self, fields: &LinkFields) -> Result<(), LinkError> {
         let urls = [
@@ -244,18 +223,6 @@ impl Links {
     }
 
     /// A random code, on a shard that is up if there is one.
-    fn draw(&self, length: usize) -> ShortCode {
-        let mut rng = rand::rng();
-        let mut code = ShortCode::random(&mut rng, length);
-        for _ in 0..SEARCH {
-            if self.store.is_up(Slot::of(code.as_str())) {
-                break;
-            }
-            code = ShortCode::random(&mut rng, length);
-        }
-        code
-    }
-
     /// The link, if the caller may see it; tombstones too.
     ///
     /// # Errors

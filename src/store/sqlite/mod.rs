@@ -24,6 +24,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use arc_swap::ArcSwapOption;
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
 use rusqlite::config::DbConfig;
@@ -55,6 +56,8 @@ struct Inner {
     path: PathBuf,
     threads: OnceLock<Threads>,
     connecting: Mutex<()>,
+    /// Why the last write failed.
+    unwritable: ArcSwapOption<String>,
 }
 
 impl SqliteShard {
@@ -70,6 +73,7 @@ impl SqliteShard {
                 path,
                 threads,
                 connecting: Mutex::new(()),
+                unwritable: ArcSwapOption::empty(),
             }),
         }
     }
@@ -117,7 +121,35 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.wait(self.threads()?.write(job), DEADLINE).await
+        let written = self.wait(self.threads()?.write(job), DEADLINE).await;
+        self.note(&written);
+        written
+    }
+
+    /// Why the last write failed.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<String> {
+        self.inner.unwritable.load().as_deref().cloned()
+    }
+
+    /// Tells when writing begins to fail, and when it works again.
+    fn note<T>(&self, written: &Result<T, StoreError>) {
+        let shard = self.inner.shard;
+        let failed = self.inner.unwritable.load().is_some();
+        match written {
+            Ok(_) if failed => {
+                self.inner.unwritable.store(None);
+                tracing::info!(shard, "the shard can be written again");
+            }
+            Err(StoreError::Unavailable { source, .. }) => {
+                let why = source.to_string();
+                if !failed {
+                    tracing::error!(shard, why, "the shard cannot be written");
+                }
+                self.inner.unwritable.store(Some(Arc::new(why)));
+            }
+            Ok(_) | Err(_) => (),
+        }
     }
 
     /// Like [`write`](Self::write), with the patience that a rollup deserves.
@@ -125,7 +157,9 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.wait(self.threads()?.write(job), ROLLUP_DEADLINE).await
+        let written = self.wait(self.threads()?.write(job), ROLLUP_DEADLINE).await;
+        self.note(&written);
+        written
     }
 
     async fn wait<T>(
