@@ -158,6 +158,10 @@ mod tests {
         dead.stop();
         writer.join().unwrap();
         let path = dead.files()[0].path().to_owned();
+        // The thread that checkpoints holds the file a moment longer.
+        while Arc::strong_count(&dead) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         (folder, path)
     }
 
