@@ -1,9 +1,7 @@
 //! Statistics intervals: which moments bound the hours, days, weeks and months of a time zone.
 
 use jiff::ToSpan as _;
-use jiff::Unit;
 use jiff::Zoned;
-use jiff::ZonedRound;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
@@ -123,7 +121,7 @@ impl Zone {
         let mut starts = vec![from];
         let mut at = self.begin(from, interval).ok_or(CalendarError::Time)?;
         loop {
-            at = next(&at, interval).ok_or(CalendarError::Time)?;
+            at = self.next(&at, interval).ok_or(CalendarError::Time)?;
             let start = Timestamp::from_micros(at.timestamp().as_microsecond());
             if start >= to {
                 return Ok(starts);
@@ -165,13 +163,7 @@ impl Zone {
     fn begin(&self, time: Timestamp, interval: Interval) -> Option<Zoned> {
         let zoned = self.zoned(time)?;
         match interval {
-            Interval::Hour => zoned
-                .round(
-                    ZonedRound::new()
-                        .smallest(Unit::Hour)
-                        .mode(jiff::RoundMode::Trunc),
-                )
-                .ok(),
+            Interval::Hour => Some(zoned), // the hour's end is found from any moment in it
             Interval::Day => zoned.start_of_day().ok(),
             Interval::Week => {
                 let back = zoned.weekday().since(Weekday::Monday);
@@ -184,15 +176,42 @@ impl Zone {
             Interval::Month => zoned.first_of_month().ok()?.start_of_day().ok(),
         }
     }
+
+    fn next(&self, at: &Zoned, interval: Interval) -> Option<Zoned> {
+        match interval {
+            Interval::Hour => self.next_hour(at),
+            Interval::Day => at.checked_add(1.day()).ok()?.start_of_day().ok(),
+            Interval::Week => at.checked_add(7.days()).ok()?.start_of_day().ok(),
+            Interval::Month => at.checked_add(1.month()).ok()?.start_of_day().ok(),
+        }
+    }
+
+    /// When the clock here shows the next whole hour, or is set to another part of one.
+    fn next_hour(&self, at: &Zoned) -> Option<Zoned> {
+        let next = hour_end(at)?;
+        if is_whole_hour(&next) {
+            return Some(next);
+        }
+        // Not a whole one after all: the clock was moved by a part of an hour, then or before.
+        let moved = self.zone.following(at.timestamp()).next()?.timestamp();
+        let moved = moved.to_zoned(self.zone.clone());
+        if moved.timestamp() == next.timestamp() || is_whole_hour(&moved) {
+            Some(moved)
+        } else {
+            hour_end(&moved)
+        }
+    }
 }
 
-fn next(at: &Zoned, interval: Interval) -> Option<Zoned> {
-    match interval {
-        Interval::Hour => at.checked_add(1.hour()).ok(),
-        Interval::Day => at.checked_add(1.day()).ok()?.start_of_day().ok(),
-        Interval::Week => at.checked_add(7.days()).ok()?.start_of_day().ok(),
-        Interval::Month => at.checked_add(1.month()).ok()?.start_of_day().ok(),
-    }
+/// The end of the local hour if nobody moves the clock.
+fn hour_end(at: &Zoned) -> Option<Zoned> {
+    let into = at.minute().minutes().seconds(at.second());
+    let into = into.nanoseconds(at.subsec_nanosecond());
+    at.checked_sub(into).ok()?.checked_add(1.hour()).ok()
+}
+
+fn is_whole_hour(at: &Zoned) -> bool {
+    at.minute() == 0 && at.second() == 0 && at.subsec_nanosecond() == 0
 }
 
 /// `time` moved back to the quarter of an hour that holds it.
@@ -274,6 +293,118 @@ mod tests {
             "2026-12-01",
             Interval::Week,
             &["2026-11-24T00:00:00+00:00", "2026-11-30T00:00:00+00:00"],
+        );
+    }
+
+    #[test]
+    fn a_clock_moved_by_half_an_hour_makes_one_odd_hour() {
+        check(
+            "Australia/Lord_Howe",
+            "2026-10-03T13:30:00Z",
+            "2026-10-03T18:00:00Z",
+            Interval::Hour,
+            &[
+                "2026-10-04T00:00:00+10:30",
+                "2026-10-04T01:00:00+10:30",
+                "2026-10-04T02:30:00+11:00",
+                "2026-10-04T03:00:00+11:00",
+                "2026-10-04T04:00:00+11:00",
+            ],
+        );
+        check(
+            "Australia/Lord_Howe",
+            "2026-04-04T13:00:00Z",
+            "2026-04-04T17:30:00Z",
+            Interval::Hour,
+            &[
+                "2026-04-05T00:00:00+11:00",
+                "2026-04-05T01:00:00+11:00",
+                "2026-04-05T01:30:00+10:30",
+                "2026-04-05T02:00:00+10:30",
+                "2026-04-05T03:00:00+10:30",
+            ],
+        );
+        // From within the odd half hours, and from before them but not at a whole hour.
+        check(
+            "Australia/Lord_Howe",
+            "2026-04-04T15:15:00Z",
+            "2026-04-04T16:30:00Z",
+            Interval::Hour,
+            &["2026-04-05T01:45:00+10:30", "2026-04-05T02:00:00+10:30"],
+        );
+        check(
+            "Australia/Lord_Howe",
+            "2026-10-03T15:15:00Z",
+            "2026-10-03T17:00:00Z",
+            Interval::Hour,
+            &[
+                "2026-10-04T01:45:00+10:30",
+                "2026-10-04T02:30:00+11:00",
+                "2026-10-04T03:00:00+11:00",
+            ],
+        );
+        check(
+            "Asia/Kathmandu",
+            "1985-12-31T17:30:00Z",
+            "1985-12-31T20:15:00Z",
+            Interval::Hour,
+            &[
+                "1985-12-31T23:00:00+05:30",
+                "1986-01-01T00:15:00+05:45",
+                "1986-01-01T01:00:00+05:45",
+            ],
+        );
+        check(
+            "Africa/Monrovia",
+            "1972-01-06T23:30:00Z",
+            "1972-01-07T02:30:00Z",
+            Interval::Hour,
+            &[
+                "1972-01-06T22:45:30-00:44:30",
+                "1972-01-06T23:00:00-00:44:30",
+                "1972-01-07T00:44:30+00:00",
+                "1972-01-07T01:00:00+00:00",
+                "1972-01-07T02:00:00+00:00",
+            ],
+        );
+    }
+
+    #[test]
+    fn hours_are_whole_ones_of_the_zone_wherever_its_clock_is_moved() {
+        for (zone, from, to) in [
+            ("UTC", "2026-01-01", "2026-03-01"),
+            ("Asia/Kolkata", "2026-01-01", "2026-03-01"),
+            ("Asia/Kathmandu", "2026-01-01", "2026-03-01"),
+            ("Europe/Berlin", "2026-03-01", "2026-05-01"),
+            ("Europe/Berlin", "2026-10-01", "2026-12-01"),
+            ("America/St_Johns", "2006-04-01", "2006-04-04"), // moved at one minute past midnight
+            ("America/St_Johns", "2006-10-28", "2006-11-01"),
+            ("Pacific/Apia", "2011-12-28", "2012-01-02"), // no 30 December
+        ] {
+            let zone = Zone::named(zone).unwrap();
+            let (from, to) = (zone.parse(from).unwrap(), zone.parse(to).unwrap());
+            let starts = zone.intervals(from, to, Interval::Hour).unwrap();
+            let hour = 3_600_000_000;
+            for pair in starts.windows(2) {
+                assert!(pair[1].micros() - pair[0].micros() == hour, "{pair:?}");
+            }
+            assert_eq!(starts.last().unwrap().micros() + hour, to.micros());
+            for start in starts {
+                let shown = zone.display(start);
+                assert_eq!(shown.get(13..19), Some(":00:00"), "{shown}");
+            }
+        }
+        check(
+            "Pacific/Apia",
+            "2011-12-28",
+            "2012-01-02",
+            Interval::Day,
+            &[
+                "2011-12-28T00:00:00-10:00",
+                "2011-12-29T00:00:00-10:00",
+                "2011-12-31T00:00:00+14:00",
+                "2012-01-01T00:00:00+14:00",
+            ],
         );
     }
 
