@@ -149,6 +149,30 @@ fn reuse_existing_finds_only_the_callers_equal_active_link() {
 }
 
 #[test]
+fn reuse_existing_never_answers_with_a_link_that_has_expired() {
+    on_each(|app| {
+        let url = format!("https://example.com/{}", fresh("expired"));
+        let past = "2020-01-01T00:00:00Z";
+        let wish = json!({"long_url": url, "reuse_existing": true, "expires_at": past});
+        // More often than there are codes to derive from one URL.
+        let mut codes: Vec<String> = (0..12)
+            .map(|_| code_of(&app.post(&wish).expect(201)))
+            .collect();
+        codes.sort();
+        codes.dedup();
+        assert_eq!(codes.len(), 12, "{codes:?}");
+        let good = json!({"long_url": url, "reuse_existing": true});
+        let made = code_of(&app.post(&good).expect(201));
+        assert_eq!(code_of(&app.post(&good).expect(200)), made);
+        let mine = json!({
+            "long_url": url, "reuse_existing": true, "expires_at": past, "code": fresh("mine"),
+        });
+        app.post(&mine).expect(201);
+        app.post(&mine).expect_problem(409, "code_taken");
+    });
+}
+
+#[test]
 fn eight_racers_for_one_url_make_one_link() {
     on_each(|app| {
         for _ in 0..3 {

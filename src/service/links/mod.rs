@@ -156,7 +156,7 @@ impl Links {
         self.refuse_danger(&input.fields)?;
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
-            (None, true) => self.make_or_reuse(&input.fields, owner).await?,
+            (None, true) => self.make_or_reuse(&input, owner).await?,
             (None, false) => self.make_random(&input, owner).await?,
         };
         if !created.reused {
@@ -182,7 +182,7 @@ impl Links {
         }
         if input.reuse_existing
             && let Some(link) = self.store.find(code).await?
-            && is_equal(&link, owner, &input.fields)
+            && is_equal(&link, owner, &input.fields, self.store.clock().now())
         {
             return Ok(Created { link, reused: true });
         }

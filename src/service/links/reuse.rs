@@ -9,7 +9,8 @@ use crate::domain::code::RANDOM_LENGTH;
 use crate::domain::code::ShortCode;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
-use crate::domain::route::LinkState;
+use crate::domain::time::Timestamp;
+use crate::service::link_input::NewLinkInput;
 use crate::service::links::Created;
 use crate::service::links::LinkError;
 use crate::service::links::Links;
@@ -20,11 +21,14 @@ use crate::store::rows::Inserted;
 impl Links {
     pub(super) async fn make_or_reuse(
         &self,
-        fields: &LinkFields,
+        input: &NewLinkInput,
         owner: Option<&str>,
     ) -> Result<Created, LinkError> {
+        let fields = &input.fields;
+        let now = self.store.clock().now();
         let found = self.store.reusable(&fields.target, owner).await;
-        if let Some(link) = found.into_iter().find(|link| is_equal(link, owner, fields)) {
+        let equal = |link: &Link| is_equal(link, owner, fields, now);
+        if let Some(link) = found.into_iter().find(equal) {
             return Ok(Created { link, reused: true });
         }
         let secret = self
@@ -32,7 +36,7 @@ impl Links {
             .cluster()
             .map(|row| row.secret.clone())
             .unwrap_or_default();
-        let mut outage = None;
+        let (mut outage, mut taken) = (None, false);
         // Racers derive the same code and so meet in one row, without a place to look it up.
         for attempt in 0..2 * TRIES {
             let Some(code) = derived(&secret, owner, &fields.target, attempt) else {
@@ -51,8 +55,9 @@ impl Links {
                     });
                 }
                 Ok(Inserted::Taken) => {
+                    taken = true;
                     let there = self.store.find(&code).await?;
-                    if let Some(link) = there.filter(|link| is_equal(link, owner, fields)) {
+                    if let Some(link) = there.filter(equal) {
                         return Ok(Created { link, reused: true });
                     }
                 }
@@ -60,12 +65,22 @@ impl Links {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(outage.map_or(LinkError::Taken, LinkError::Unavailable))
+        match outage {
+            Some(outage) if !taken => Err(LinkError::Unavailable(outage)),
+            // Links that have expired or were changed hold these codes: nobody wished for them.
+            _ => self.make_random(input, owner).await,
+        }
     }
 }
 
-pub(super) fn is_equal(link: &Link, owner: Option<&str>, fields: &LinkFields) -> bool {
-    link.route.state == LinkState::Active
+/// Whether `link` is what the request asks for, and is followed now.
+pub(super) fn is_equal(
+    link: &Link,
+    owner: Option<&str>,
+    fields: &LinkFields,
+    now: Timestamp,
+) -> bool {
+    link.status_word(now) == "active"
         && link.owner.as_deref() == owner
         && LinkFields::of(link) == *fields
 }
