@@ -10,6 +10,7 @@ use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::service::keys::Caller;
 use crate::service::limits::Allowance;
+use crate::service::link_input::FieldError;
 use crate::telemetry;
 
 /// Who calls; a key that is presented must be good.
@@ -82,6 +83,9 @@ pub(super) fn creator(
         return Ok((caller, None));
     }
     let cost = u32::try_from(items).unwrap_or(u32::MAX);
+    if let Some(most) = state.creations.most().filter(|most| cost > *most) {
+        return Err(never_allowed(items, most)); // waiting would not help
+    }
     match state
         .creations
         .charge(address, cost, state.redirector.now())
@@ -92,6 +96,18 @@ pub(super) fn creator(
             Err(ApiError::RateLimited(limited, "links made without a key"))
         }
     }
+}
+
+/// More links in one request than a client without a key may make in a minute.
+fn never_allowed(items: usize, most: u32) -> ApiError {
+    ApiError::Invalid(vec![FieldError {
+        pointer: "/items".to_owned(),
+        code: "too_many",
+        detail: format!(
+            "items holds {items} links, but {most} a minute may be made without a key \
+             (limits.anonymous_creates_per_minute): send at most {most} at once, or an API key"
+        ),
+    }])
 }
 
 /// What the client may still do, as headers.

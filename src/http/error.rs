@@ -258,7 +258,7 @@ impl ApiError {
             headers.insert(header::RETRY_AFTER, limited.retry_after.into());
             for (name, value) in [
                 ("ratelimit-limit", u64::from(limited.limit)),
-                ("ratelimit-remaining", 0),
+                ("ratelimit-remaining", u64::from(limited.remaining)),
                 ("ratelimit-reset", limited.retry_after),
             ] {
                 headers.insert(HeaderName::from_static(name), value.into());

@@ -37,6 +37,8 @@ pub struct Limited {
     pub retry_after: u64,
     /// The limit itself.
     pub limit: u32,
+    /// Events that are left now: fewer than were asked for.
+    pub remaining: u32,
 }
 
 impl Limit {
@@ -46,6 +48,15 @@ impl Limit {
         Self {
             per_minute,
             paid_at: Mutex::default(),
+        }
+    }
+
+    /// The most events that can ever be charged at once; `None`: any number.
+    #[must_use]
+    pub const fn most(&self) -> Option<u32> {
+        match self.per_minute {
+            0 => None,
+            most => Some(most),
         }
     }
 
@@ -97,6 +108,7 @@ impl Limit {
             return Err(Limited {
                 retry_after: seconds.max(1),
                 limit,
+                remaining: u32::try_from((burst + now - before) / interval).unwrap_or(0),
             });
         }
         if charge {
@@ -138,12 +150,26 @@ mod tests {
             limit.charge(neighbour, 1, at(0)),
             Err(Limited {
                 retry_after: 1,
-                limit: 60
+                limit: 60,
+                remaining: 0
             })
         );
-        assert!(limit.charge(other, 60, at(0)).is_ok());
+        assert!(limit.charge(other, 57, at(0)).is_ok());
+        assert_eq!(
+            limit.charge(other, 5, at(0)),
+            Err(Limited {
+                retry_after: 2,
+                limit: 60,
+                remaining: 3
+            })
+        );
+        assert!(limit.charge(other, 3, at(0)).is_ok());
         assert!(limit.charge(client, 1, at(1_000_000)).is_ok());
         assert!(limit.check(client, at(1_000_000)).is_err());
         assert!(Limit::per_minute(0).charge(client, 9_999, at(0)).is_ok());
+        assert_eq!(
+            (limit.most(), Limit::per_minute(0).most()),
+            (Some(60), None)
+        );
     }
 }

@@ -71,11 +71,35 @@ fn creations_without_a_key_are_limited_but_for_the_machine_itself() {
         .key(&app.ann)
         .json(&json!({"long_url": TARGET}));
     keyed.send().expect(201);
-    let bulk = app
-        .ask("POST", "/api/v1/links/bulk")
-        .with("X-Forwarded-For", "203.0.113.7")
-        .json(&json!({"items": vec![json!({"long_url": TARGET}); 6]}));
-    bulk.send().expect_problem(429, "rate_limited");
+}
+
+#[test]
+fn bulk_without_a_key_is_told_what_can_succeed() {
+    let app = embedded(&[("URLSHORT__LIMITS__ANONYMOUS_CREATES_PER_MINUTE", "5")]);
+    let bulk = |items: usize| {
+        app.ask("POST", "/api/v1/links/bulk")
+            .with("X-Forwarded-For", "203.0.113.7")
+            .json(&json!({"items": vec![json!({"long_url": TARGET}); items]}))
+    };
+    let answer = bulk(6).send();
+    let problem = answer.expect_problem(422, "validation_failed");
+    assert_eq!(problem["errors"][0]["pointer"], "/items", "{problem}");
+    let detail = problem["errors"][0]["detail"].as_str().unwrap();
+    for word in [
+        "limits.anonymous_creates_per_minute",
+        "at most 5",
+        "API key",
+    ] {
+        assert!(detail.contains(word), "{detail}");
+    }
+    assert_eq!(answer.header("retry-after"), None);
+    bulk(6).key(&app.ann).send().expect(200);
+    bulk(2).send().expect(200); // nothing was charged
+    let refused = bulk(5).send();
+    refused.expect_problem(429, "rate_limited");
+    assert_eq!(refused.header("ratelimit-remaining"), Some("3"));
+    assert_eq!(refused.header("ratelimit-limit"), Some("5"));
+    bulk(3).send().expect(200);
 }
 
 #[test]
