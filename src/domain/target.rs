@@ -208,29 +208,27 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         return is_private_v4(v4);
     }
     let [s0, s1, s2, s3, s4, s5, s6, s7] = address.segments();
+    // An IPv4 address inside is judged by itself: a translator or a tunnel leads to it.
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         is_private_v4(Ipv4Addr::new(a, b, c, d))
     };
-    if (s0, s1) == (0x64, 0xff9b) {
-        // NAT64 carries an IPv4 address; the local-use prefix is private as a whole.
-        return s2 == 1 || embedded(s6, s7);
+    if (s0, s1, s2, s3, s4, s5) == (0x64, 0xff9b, 0, 0, 0, 0) {
+        return embedded(s6, s7); // NAT64
+    }
+    if (s0 & 0xe000) != 0x2000 {
+        // No global unicast is given out elsewhere. Among the rest: ::1, the IPv4-compatible and
+        // IPv4-translated forms, NAT64 for local use, unique local, link-local and multicast.
+        return true;
     }
     if s0 == 0x2002 {
-        return embedded(s1, s2);
+        return embedded(s1, s2); // 6to4
     }
-    if (s0, s1, s2, s3, s4, s5) == (0, 0, 0, 0, 0, 0) {
-        return true; // ::, ::1 and the long-deprecated IPv4-compatible form
-    }
-    address.is_multicast()
-        || (s0, s1, s2, s3) == (0x100, 0, 0, 0)
-        || (s0 == 0x2001 && s1 < 0x200)
+    let isatap = (s4 & !0x0200, s5) == (0, 0x5efe) && embedded(s6, s7);
+    isatap
+        || (s0 == 0x2001 && s1 < 0x200) // protocols, Teredo among them
         || (s0, s1) == (0x2001, 0xdb8)
         || (s0 == 0x3fff && s1 < 0x1000)
-        || s0 == 0x5f00
-        || (s0 & 0xfe00) == 0xfc00
-        || (s0 & 0xffc0) == 0xfe80
-        || (s0 & 0xffc0) == 0xfec0
 }
 
 #[cfg(test)]
@@ -268,6 +266,15 @@ mod tests {
         );
         accepted("https://bücher.example/", "https://xn--bcher-kva.example/");
         accepted("https://8.8.8.8/", "https://8.8.8.8/");
+        for public in [
+            "https://[2606:4700::1111]/",
+            "https://[2a00:1450:4001::200e]/",
+            "https://[::ffff:808:808]/",
+            "https://[64:ff9b::808:808]/",
+            "https://[2002:808:808::1]/",
+        ] {
+            accepted(public, public);
+        }
     }
 
     #[test]
@@ -313,6 +320,21 @@ mod tests {
             "[::1]",
             "[::]",
             "[::ffff:127.0.0.1]",
+            "[::ffff:0:127.0.0.1]",
+            "[::ffff:0:8.8.8.8]",
+            "[::127.0.0.1]",
+            "[::8.8.8.8]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::8.8.8.8]",
+            "[64:ff9b:0:1::8.8.8.8]",
+            "[2002:a00:1::1]",
+            "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
+            "[2600::5efe:192.168.0.1]",
+            "[2600::200:5efe:10.0.0.1]",
+            "[100::1]",
+            "[1::1]",
+            "[4000::1]",
+            "[fec0::1]",
             "[64:ff9b::7f00:1]",
             "[2002:7f00:1::]",
             "[fe80::1]",
