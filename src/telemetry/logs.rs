@@ -46,8 +46,9 @@ pub fn init(level: &str, style: LogStyle) {
     started.ok();
 }
 
-/// Libraries that call errors what we expect and handle: their silence is our log's clarity.
-const QUIET: &str = "rskafka=off,fred=off";
+/// Libraries that call errors what we expect and handle, or what a client did wrong (`actix_http`,
+/// of a request line that it cannot read): their silence is our log's clarity.
+const QUIET: &str = "rskafka=off,fred=off,actix_http::h1=off";
 
 /// The libraries speak from `warn` on: their `info` is about themselves, and their `debug` would
 /// bury ours.
@@ -71,12 +72,21 @@ mod tests {
 
     #[test]
     fn libraries_are_heard_from_warnings_on() {
-        check("off", "off,rskafka=off,fred=off");
-        check("error", "error,rskafka=off,fred=off");
-        check("warn", "warn,rskafka=off,fred=off");
-        check("info", "warn,urlshort=info,rskafka=off,fred=off");
-        check("trace", "warn,urlshort=trace,rskafka=off,fred=off");
-        check("nonsense", "warn,urlshort=info,rskafka=off,fred=off");
+        check("off", "off,rskafka=off,fred=off,actix_http::h1=off");
+        check("error", "error,rskafka=off,fred=off,actix_http::h1=off");
+        check("warn", "warn,rskafka=off,fred=off,actix_http::h1=off");
+        check(
+            "info",
+            "warn,urlshort=info,rskafka=off,fred=off,actix_http::h1=off",
+        );
+        check(
+            "trace",
+            "warn,urlshort=trace,rskafka=off,fred=off,actix_http::h1=off",
+        );
+        check(
+            "nonsense",
+            "warn,urlshort=info,rskafka=off,fred=off,actix_http::h1=off",
+        );
     }
 
     #[test]

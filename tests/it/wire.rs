@@ -82,6 +82,7 @@ fn what_is_no_http_is_refused_and_hurts_nobody() {
             b"GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n",
             b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"GET /learn?q=\xc3\xbc HTTP/1.1\r\nHost: x\r\n\r\n",
             b"garbage\r\n\r\n",
             b"\r\n\r\n\r\n",
             b"POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
@@ -111,6 +112,8 @@ fn what_is_no_http_is_refused_and_hurts_nobody() {
         last.read_to_end(&mut answer).unwrap();
         assert_eq!(Answer::parse(&answer, false).status, 404);
         assert_eq!(app.get("/livez").status, 200);
+        let log = app.log("serve");
+        assert!(!log.contains("stream error"), "a client's mistake: {log}");
     });
 }
 
