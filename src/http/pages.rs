@@ -150,7 +150,7 @@ pub(super) async fn shorten(
             let mut shown = page(
                 status,
                 state.pages.home(&Home {
-                    form,
+                    form: form.shown(),
                     error: Some(refusal),
                 }),
             )?;

@@ -85,6 +85,17 @@ pub struct HomeForm {
     pub code: String,
 }
 
+impl HomeForm {
+    /// What of it can be shown again: HTML has no place for control characters.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        for text in [&mut self.long_url, &mut self.code] {
+            text.retain(|letter| !letter.is_control());
+        }
+        self
+    }
+}
+
 /// A refusal, and the field it belongs to.
 #[derive(Debug, Clone, Serialize)]
 pub struct FieldError {

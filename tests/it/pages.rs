@@ -150,6 +150,8 @@ fn a_refused_form_is_shown_again_with_what_was_typed() {
             ("long_url=%3Cscript%3E%22".to_owned(), 422),
             ("long_url=https://example.com/%00".to_owned(), 422),
             ("long_url=https://example.com/&code=a%20b".to_owned(), 422),
+            ("long_url=https://example.com/&code=%00".to_owned(), 422),
+            ("long_url=https://%01example%C2%9F.com/".to_owned(), 422),
             (format!("long_url=https://example.com/&code={taken}"), 409),
         ] {
             let answer = submit(app, &body);
@@ -157,6 +159,8 @@ fn a_refused_form_is_shown_again_with_what_was_typed() {
             let text = answer.text();
             assert!(text.contains("<form"), "{body}");
             assert!(!text.contains("<script>"), "{body}");
+            let control = text.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(control, None, "{body}");
             assert!(answer.header("content-security-policy").is_some());
             assert_eq!(answer.header("cache-control"), Some("no-store"));
         }
