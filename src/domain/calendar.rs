@@ -81,12 +81,12 @@ impl Zone {
         &self.name
     }
 
-    /// Parses RFC 3339, or a date: the beginning of that day here.
+    /// Parses RFC 3339 as it stands in a URL, or a date: the beginning of that day here.
     ///
     /// # Errors
     /// [`CalendarError::Time`].
     pub fn parse(&self, text: &str) -> Result<Timestamp, CalendarError> {
-        if let Ok(time) = Timestamp::parse(text) {
+        if let Ok(time) = Timestamp::parse_parameter(text) {
             return Ok(time);
         }
         // A date alone: the parser would drop a time of day that stands behind it.
@@ -146,9 +146,13 @@ impl Zone {
             })
     }
 
-    /// How a moment is written here: with the zone's offset.
+    /// How a moment is written here: with the zone's offset, which of UTC itself is `Z`.
     #[must_use]
     pub fn display(&self, time: Timestamp) -> String {
+        let name = self.name.strip_prefix("Etc/").unwrap_or(&self.name);
+        if matches!(name, "UTC" | "UCT" | "Universal" | "Zulu") {
+            return time.to_string();
+        }
         self.zoned(time).map_or_else(
             || time.to_string(),
             |zoned| zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
@@ -277,22 +281,22 @@ mod tests {
             &["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"],
         );
         check(
-            "UTC",
+            "utc",
             "2026-01-31",
             "2026-03-02",
             Interval::Month,
             &[
-                "2026-01-31T00:00:00+00:00",
-                "2026-02-01T00:00:00+00:00",
-                "2026-03-01T00:00:00+00:00",
+                "2026-01-31T00:00:00Z",
+                "2026-02-01T00:00:00Z",
+                "2026-03-01T00:00:00Z",
             ],
         );
         check(
-            "UTC",
+            "Etc/UTC",
             "2026-11-24",
             "2026-12-01",
             Interval::Week,
-            &["2026-11-24T00:00:00+00:00", "2026-11-30T00:00:00+00:00"],
+            &["2026-11-24T00:00:00Z", "2026-11-30T00:00:00Z"],
         );
     }
 
@@ -409,6 +413,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plus_that_became_a_space_is_understood() {
+        let zone = Zone::named("Asia/Kolkata").unwrap();
+        let time = zone.parse("2026-01-01T00:00:00+05:30");
+        assert!(time.is_ok());
+        for text in [
+            "2026-01-01T00:00:00 05:30",
+            "2026-01-01 00:00:00 05:30",
+            "2026-01-01",
+        ] {
+            assert_eq!(zone.parse(text), time, "{text}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let utc = Zone::named("UTC").unwrap();
         assert_eq!(
@@ -419,6 +437,10 @@ mod tests {
             "soon",
             "2026-11-24T05:00",
             "2026-11-24T04:00:00",
+            "2026-11-24 04:00:00",
+            "2026-11-24T04:00:00 ",
+            "2026-11-24T04:00:00  05:30",
+            "2026-11-24T04:00:00 x",
             "20261124",
         ] {
             assert_eq!(utc.parse(bad), Err(CalendarError::Time), "{bad}");

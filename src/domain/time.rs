@@ -47,6 +47,18 @@ impl Timestamp {
         }
     }
 
+    /// Parses RFC 3339 as it stands in a URL, where a `+` that was not escaped is a space.
+    ///
+    /// # Errors
+    /// [`TimeError`].
+    pub fn parse_parameter(text: &str) -> Result<Self, TimeError> {
+        match text.rsplit_once(' ') {
+            // Another space may stand for the T.
+            Some((time, offset)) if time.contains(':') => Self::parse(&format!("{time}+{offset}")),
+            _ => Self::parse(text),
+        }
+    }
+
     /// This time moved by `duration` into the future.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

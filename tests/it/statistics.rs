@@ -144,9 +144,9 @@ fn intervals_follow_the_time_zone_and_empty_ones_are_zeros() {
             (
                 "from=2026-01-01T00:00:00Z&to=2026-01-01T03:00:00Z&interval=hour",
                 vec![
-                    "2026-01-01T00:00:00",
-                    "2026-01-01T01:00:00",
-                    "2026-01-01T02:00:00",
+                    "2026-01-01T00:00:00Z",
+                    "2026-01-01T01:00:00Z",
+                    "2026-01-01T02:00:00Z",
                 ],
             ),
             (
@@ -166,6 +166,13 @@ fn intervals_follow_the_time_zone_and_empty_ones_are_zeros() {
                 assert!(got.starts_with(start), "{query}: {got} is not {start}");
                 assert_eq!(point["human"], 0);
             }
+            // What an answer says can be asked again, as it stands.
+            let text = |name: &str| report[name].as_str().unwrap().to_owned();
+            let (from, to) = (text("from"), text("to"));
+            let again = format!("?from={from}&to={to}&tz={}", text("tz"));
+            let again = stats(app, &code, &again);
+            assert_eq!(again["from"], json!(from), "{query}");
+            assert_eq!(again["to"], json!(to), "{query}");
             assert_eq!(
                 report["totals"],
                 json!({"human": 0, "bot": 0, "preview": 0, "head": 0})
@@ -208,6 +215,7 @@ fn what_statistics_cannot_be_asked_is_refused_by_name() {
         let code = app.code_to(TARGET);
         for (query, name) in [
             ("?from=yesterday", "from"),
+            ("?from=2026-01-01T00:00:00+x", "from"),
             ("?to=x", "to"),
             ("?from=2026-02-01&to=2026-01-01", "from"),
             ("?from=2026-01-01&to=2026-01-01", "from"),

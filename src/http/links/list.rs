@@ -128,7 +128,8 @@ fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
 }
 
 fn time(name: &str, value: &str) -> Result<Timestamp, ApiError> {
-    Timestamp::parse(value).map_err(|error| parameter(name, "invalid_time", &error.to_string()))
+    Timestamp::parse_parameter(value)
+        .map_err(|error| parameter(name, "invalid_time", &error.to_string()))
 }
 
 fn cursor(text: &str) -> Result<(i64, String), ApiError> {
