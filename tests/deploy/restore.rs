@@ -62,7 +62,7 @@ fn a_lost_shard_comes_back_from_its_backup_with_its_links_and_counts() {
     let all_counted = |client: &mut Client| {
         codes
             .iter()
-            .all(|code| ledger::counted(client, code) == Some(sum(code)))
+            .all(|code| clicks(client, code) == Some(sum(code)))
     };
     let patience = Duration::from_secs(60);
     crate::process::until("the later visits are counted", patience, || {
@@ -88,7 +88,12 @@ fn a_lost_shard_comes_back_from_its_backup_with_its_links_and_counts() {
     let mut client = Client::new(app.public);
     // Each was followed once more while the shard was away.
     crate::process::until("everything is counted again", patience, || {
-        let right = |code: &String| ledger::counted(&mut client, code) == Some(sum(code) + 1);
+        let right = |code: &String| clicks(&mut client, code) == Some(sum(code) + 1);
         codes.iter().all(right).then_some(())
     });
+}
+
+/// All clicks of a code, by the API.
+fn clicks(client: &mut Client, code: &str) -> Option<u64> {
+    ledger::counted(client, code).map(|counted| counted.clicks)
 }

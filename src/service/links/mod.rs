@@ -165,6 +165,7 @@ impl Links {
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
             (None, true) => self.make_or_reuse(&input, owner).await?,
+            (None, true) => self.make_or_reuse(&input, owner).await?,
             (None, false) => self.make_random(&input, owner, sick).await?,
         };
         if !created.reused {
@@ -222,7 +223,6 @@ impl Links {
         Err(LinkError::Blocked(complaints))
     }
 
-    /// A random code, on a shard that is up if there is one.
     /// The link, if the caller may see it; tombstones too.
     ///
     /// # Errors
