@@ -165,7 +165,6 @@ impl Links {
         let created = match (&input.code, input.reuse_existing) {
             (Some(code), _) => self.make_custom(code, &input, owner).await?,
             (None, true) => self.make_or_reuse(&input, owner).await?,
-            (None, true) => self.make_or_reuse(&input, owner).await?,
             (None, false) => self.make_random(&input, owner, sick).await?,
         };
         if !created.reused {

@@ -68,11 +68,7 @@ impl Links {
         match outage {
             Some(outage) if !taken => Err(LinkError::Unavailable(outage)),
             // Links that have expired or were changed hold these codes: nobody wished for them.
-<<<<<<< HEAD
             _ => self.make_random(input, owner, None).await,
-=======
-            _ => self.make_random(input, owner, None).await,
->>>>>>> small-mends
         }
     }
 }
