@@ -235,6 +235,9 @@ fn a_producer_whose_disk_is_gone_is_given_up() {
     let folder = Folder::new();
     let server = folder.serve();
     server.wait_until_ready();
+    let body = r#"{"long_url": "https://example.com/", "code": "mine"}"#;
+    assert_eq!(server.ask("POST", "/api/v1/links", body).0, 201);
+    assert_eq!(server.ask("GET", "/mine", "").0, 302);
     let producers = || {
         let told = folder.json(&["producers", "list", "--json"]);
         told["producers"].as_array().unwrap().clone()

@@ -147,6 +147,7 @@ fn an_empty_database_in_place_of_a_shard_is_a_failure_and_the_others_serve() {
         fs::remove_file(folder.0.join(format!("b.db{suffix}"))).ok();
     }
     let serve = process::serve(&folder.0, &shards(&[&a, &b]));
+    serve.ready();
     let mut client = serve.client();
     let ready = client.get("/readyz").unwrap();
     assert_eq!(
