@@ -15,6 +15,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
+use crate::domain::target::embedded_v4;
+
 /// The longest file that is read, bytes.
 const LARGEST: u64 = 256 << 20;
 
@@ -120,8 +122,18 @@ impl BlockLists {
         }
         let host = host.trim_end_matches('.');
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            let network = entries.networks.iter().find(|net| net.contains(&address));
-            return network.map(ToString::to_string);
+            let inside = match address {
+                IpAddr::V4(_) => None,
+                IpAddr::V6(v6) => embedded_v4(v6).map(IpAddr::V4),
+            };
+            let blocks = |net: &&IpNet| {
+                net.contains(&address) || inside.is_some_and(|inside| net.contains(&inside))
+            };
+            return entries
+                .networks
+                .iter()
+                .find(blocks)
+                .map(ToString::to_string);
         }
         if entries.hosts.contains(host) {
             return Some(host.to_owned());
@@ -209,6 +221,10 @@ mod tests {
             ("ads.example", true),
             ("203.0.113.9", true),
             ("203.0.114.9", false),
+            ("[::ffff:203.0.113.9]", true),
+            ("[64:ff9b::203.0.113.9]", true),
+            ("[2002:cb00:7109::1]", true),
+            ("[::ffff:203.0.114.9]", false),
             ("[2001:db8::5]", true),
             ("xn--bcher-kva.example", true),
         ] {

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 use hashbrown::HashSet;
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
 use crate::classify::lengths::Lengths;
 use crate::classify::letters::fold;
 
@@ -175,6 +178,11 @@ impl Brands {
         {
             return Some((brand, Likeness::Homoglyph));
         }
+        if !token.is_ascii()
+            && let Some(brand) = self.same(&bare(token))
+        {
+            return Some((brand, Likeness::Homoglyph));
+        }
         for plain in look_alikes(&skeleton) {
             // Two letters read as one make a short name of many a word: bmo of Brno.
             if plain.len() < 4 && plain.len() < skeleton.len() {
@@ -200,17 +208,31 @@ fn skeleton(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    let latin = |c: char| match c {
+    let latin: String = text.chars().map(latin).collect();
+    Cow::Owned(fold(&latin).into_owned())
+}
+
+/// The same with every mark taken off, whatever it says in a language: `ä` is `a`, as is `ạ`.
+fn bare(text: &str) -> String {
+    let latin = text.chars().map(latin);
+    let letters = latin.nfd().filter(|c| !is_combining_mark(*c));
+    fold(&letters.collect::<String>()).into_owned()
+}
+
+/// The Latin letter that this one of another alphabet looks like.
+const fn latin(c: char) -> char {
+    match c {
         'а' | 'α' | 'ɑ' => 'a',
-        'в' | 'ʙ' => 'b',
+        'в' | 'ʙ' | 'ƅ' | 'ɓ' | 'ƀ' => 'b',
         'с' | 'ϲ' => 'c',
         'ԁ' | 'ɗ' => 'd',
         'е' | 'ε' | 'є' | 'ҽ' => 'e',
-        'ɡ' | 'ɢ' => 'g',
+        'ƒ' => 'f',
+        'ɡ' | 'ɢ' | 'ɠ' => 'g',
         'һ' | 'н' => 'h',
         'і' | 'ı' | 'ι' | 'ӏ' | 'ɩ' => 'i',
         'ј' => 'j',
-        'к' | 'κ' => 'k',
+        'к' | 'κ' | 'ƙ' => 'k',
         'ⅼ' | 'ł' | 'ʟ' => 'l',
         'м' => 'm',
         'п' | 'η' | 'ո' | 'ɴ' => 'n',
@@ -226,9 +248,7 @@ fn skeleton(text: &str) -> Cow<'_, str> {
         'х' | 'χ' => 'x',
         'у' | 'γ' => 'y',
         other => other,
-    };
-    let latin: String = text.chars().map(latin).collect();
-    Cow::Owned(fold(&latin).into_owned())
+    }
 }
 
 /// The digits of `text` as the letters that they are written for; a 1 is `one`.

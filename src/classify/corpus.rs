@@ -37,7 +37,7 @@ pub enum Part {
 /// The first line that is none of these, for people.
 pub fn parse(text: &str) -> Result<Vec<Labelled>, String> {
     let mut found = Vec::new();
-    for (number, line) in (1_usize..).zip(text.lines()) {
+    for (number, line) in (1_usize..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.trim_end_matches('\r');
         if line.trim().is_empty() || line.starts_with('#') {
             continue;

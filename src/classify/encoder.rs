@@ -61,7 +61,12 @@ impl Encoder {
         } else {
             weights.pp("bert")
         };
-        let width = config.hidden_size;
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        if heads == 0 || !width.is_multiple_of(heads) {
+            candle_core::bail!(
+                "num_attention_heads is {heads}, which does not divide the hidden_size of {width}"
+            );
+        }
         let embeddings = weights.pp("embeddings");
         let rows = |name: &str, count: usize| embeddings.pp(name).get((count, width), "weight");
         let places = rows("position_embeddings", config.max_position_embeddings)?;
@@ -78,7 +83,7 @@ impl Encoder {
                 HiddenAct::GeluApproximate => Activation::GeluApproximate,
                 HiddenAct::Relu => Activation::Relu,
             },
-            heads: config.num_attention_heads,
+            heads,
             width,
         })
     }

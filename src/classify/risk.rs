@@ -486,6 +486,16 @@ mod tests {
         // Accents alone are no proof, and words of a language are no names.
         check("https://nétflix.com/", Suspicious, false, "with accents");
         for url in [
+            "https://\u{1e41}icrosoft.com/login",
+            "https://paypa\u{1e37}.com/",
+            "https://p\u{1ea1}ypal.com/",
+            "https://microso\u{192}t.com/",
+            "https://\u{185}inance.com/",
+        ] {
+            let found = assess(url);
+            assert!(found.risk.verdict != Verdict::Clean, "{url} {found:?}");
+        }
+        for url in [
             "https://súbito.es/",
             "https://líbero.com.ar/",
             "https://café-caf.fr/",

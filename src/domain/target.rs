@@ -203,28 +203,38 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         || (a == 203 && b == 0 && c == 113)
 }
 
-fn is_private_v6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_private_v4(v4);
-    }
+/// The IPv4 address that a translator or a tunnel takes an IPv6 address to: mapped, NAT64, 6to4.
+#[must_use]
+pub fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [s0, s1, s2, s3, s4, s5, s6, s7] = address.segments();
-    // An IPv4 address inside is judged by itself: a translator or a tunnel leads to it.
-    let embedded = |high: u16, low: u16| {
+    let of = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_private_v4(Ipv4Addr::new(a, b, c, d))
+        Ipv4Addr::new(a, b, c, d)
     };
     if (s0, s1, s2, s3, s4, s5) == (0x64, 0xff9b, 0, 0, 0, 0) {
-        return embedded(s6, s7); // NAT64
+        Some(of(s6, s7))
+    } else if s0 == 0x2002 {
+        Some(of(s1, s2))
+    } else {
+        address.to_ipv4_mapped()
     }
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = embedded_v4(address) {
+        return is_private_v4(v4);
+    }
+    let [s0, s1, _, _, s4, s5, s6, s7] = address.segments();
     if (s0 & 0xe000) != 0x2000 {
         // No global unicast is given out elsewhere. Among the rest: ::1, the IPv4-compatible and
         // IPv4-translated forms, NAT64 for local use, unique local, link-local and multicast.
         return true;
     }
-    if s0 == 0x2002 {
-        return embedded(s1, s2); // 6to4
-    }
-    let isatap = (s4 & !0x0200, s5) == (0, 0x5efe) && embedded(s6, s7);
+    let inside = || {
+        let ([a, b], [c, d]) = (s6.to_be_bytes(), s7.to_be_bytes());
+        is_private_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    let isatap = (s4 & !0x0200, s5) == (0, 0x5efe) && inside();
     isatap
         || (s0 == 0x2001 && s1 < 0x200) // protocols, Teredo among them
         || (s0, s1) == (0x2001, 0xdb8)

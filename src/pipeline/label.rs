@@ -124,8 +124,18 @@ impl Labeller {
         if let Some(fetcher) = &self.fetcher {
             fetcher.fill_titles(&mut questions).await;
         }
+        let later: Vec<Option<String>> =
+            links.iter().map(|link| link.expired_url.clone()).collect();
         let (classifier, begun) = (Arc::clone(&self.classifier), Instant::now());
-        let asked = tokio::task::spawn_blocking(move || classifier.answer(&questions));
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut answers = classifier.answer(&questions);
+            for (answer, url) in answers.iter_mut().zip(later) {
+                if let Some(url) = url {
+                    worsen(&mut answer.label.risk, classifier.assess(&url).risk);
+                }
+            }
+            answers
+        });
         let answers = asked
             .await
             .ok()
@@ -134,6 +144,19 @@ impl Labeller {
             telemetry::classify_batch(begun.elapsed(), links.len());
         }
         answers
+    }
+}
+
+/// A link is as dangerous as the worst page that it leads to, now or once it has expired.
+fn worsen(risk: &mut Risk, later: Risk) {
+    if later.score > risk.score {
+        let reasons = later.reasons.iter();
+        *risk = Risk {
+            reasons: reasons
+                .map(|reason| format!("expired_url: {reason}"))
+                .collect(),
+            ..later
+        };
     }
 }
 

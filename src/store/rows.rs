@@ -169,6 +169,8 @@ pub struct ToLabel {
     pub version: i64,
     /// What it leads to.
     pub target: String,
+    /// What it leads to once it has expired.
+    pub expired_url: Option<String>,
     /// A name for people.
     pub title: Option<String>,
     /// The verdict of the labeller before.

@@ -288,3 +288,44 @@ fn poisoned_links_are_labelled_and_stop_nobody() {
         labelled(app, &fine);
     });
 }
+
+#[test]
+fn where_an_expired_link_leads_is_judged_too() {
+    on_each(|app| {
+        let link = app.make(&json!({
+            "long_url": "https://example.com/ordinary-page",
+            "expired_url": SUSPICIOUS,
+            "expires_at": "2030-01-01T00:00:00Z",
+        }));
+        let link = labelled(app, &code_of(&link));
+        assert_eq!(link["status"], "quarantined", "{link}");
+        let reasons = link["risk"]["reasons"].to_string();
+        assert!(reasons.contains("expired_url: "), "{reasons}");
+        let code = app.code_to("https://example.com/ordinary-page");
+        labelled(app, &code);
+        let patch = json!({"expired_url": SUSPICIOUS});
+        app.link("PATCH", &code).json(&patch).send().expect(200);
+        eventually("quarantine", PATIENCE, || {
+            let link = app.link("GET", &code).send().expect(200);
+            (link["status"] == "quarantined").then_some(())
+        });
+    });
+}
+
+#[test]
+fn what_an_operator_cleared_is_not_what_the_owner_puts_in_its_place() {
+    on_each(|app| {
+        let code = app.code_to(SUSPICIOUS);
+        labelled(app, &code);
+        let cleared = overrule(app, &code, &json!({"risk_override": "clean"}));
+        assert_eq!(cleared["status"], "active", "{cleared}");
+        // The same page under another title stays cleared; another page does not.
+        let patch = |patch: Value| app.link("PATCH", &code).json(&patch).send().expect(200);
+        assert_eq!(patch(json!({"title": "mine"}))["status"], "active");
+        patch(json!({"long_url": format!("{SUSPICIOUS}/again")}));
+        eventually("quarantine", PATIENCE, || {
+            let link = app.link("GET", &code).send().expect(200);
+            (link["status"] == "quarantined").then_some(())
+        });
+    });
+}

@@ -115,7 +115,13 @@ fn tell(figures: &Figures, model: &str, seconds: f64) {
     }
     report::line("  (top-1, top-3 and calibration over the 16 named categories; coverage and");
     report::line("   precision at the threshold below which the answer is `other`)");
-    let short = |category: Category| category.word().get(..5).unwrap_or("").to_owned();
+    let short = |category: Category| {
+        category
+            .word()
+            .get(..5)
+            .unwrap_or(category.word())
+            .to_owned()
+    };
     let heads: Vec<String> = Category::ALL
         .map(|one| format!("{:>5}", short(one)))
         .to_vec();

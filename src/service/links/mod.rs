@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::classify::Classifier;
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
+use crate::domain::label::Verdict;
 use crate::domain::link::Link;
 use crate::domain::link::LinkFields;
 use crate::domain::link::NewLink;
@@ -266,7 +267,7 @@ impl Links {
                 host,
             };
             let before = LinkFields::of(&link);
-            let fields =
+            let mut fields =
                 link_input::patch(body, before.clone(), rules).map_err(LinkError::Invalid)?;
             if fields == before {
                 return Ok(link); // nothing changes, so nobody needs to hear of it
@@ -278,13 +279,18 @@ impl Links {
             let leads = |fields: &LinkFields| (fields.target.clone(), fields.expired_url.clone());
             if leads(&fields) != leads(&before) {
                 self.refuse_danger(&fields)?;
+                // An operator cleared the page that was there, not the one that somebody else puts
+                // in its place.
+                if fields.risk_override == Some(Verdict::Clean) && !caller.may(Scope::KeysAdmin) {
+                    fields.risk_override = None;
+                }
             }
             if let Changed::Done(link) =
                 self.store.update(code, link.route.version, &fields).await?
             {
                 telemetry::links_changed(1);
                 self.redirector.publish(code, &link.route).await;
-                if (&fields.target, &fields.title) != (&before.target, &before.title) {
+                if leads(&fields) != leads(&before) || fields.title != before.title {
                     self.events.tell(LinkEventKind::TargetChanged, &link);
                 }
                 return Ok(*link);

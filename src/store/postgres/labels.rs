@@ -17,7 +17,7 @@ use crate::store::rows::LabelsWritten;
 use crate::store::rows::NewLabel;
 use crate::store::rows::ToLabel;
 
-const COLUMNS: &str = "l.code, l.version, l.long_url, l.title, l.verdict FROM links l \
+const COLUMNS: &str = "l.code, l.version, l.long_url, l.title, l.verdict, l.expired_url FROM links l \
      JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active'";
 
 impl PostgresShard {
@@ -175,5 +175,6 @@ fn read(row: &Row) -> Option<ToLabel> {
         target: row.get(2),
         title: row.get(3),
         verdict: Verdict::from_number(row.get(4)),
+        expired_url: row.get(5),
     })
 }

@@ -194,7 +194,8 @@ impl PostgresShard {
              expired_url = $9, query_forward = $10, hide_referrer = $11, indexable = $12, \
              title = $13, notes = $14, tags = $15, updated_at = now_us(), \
              risk_override = $16, legal = $17, label_rank = CASE WHEN long_url = $4 \
-             AND title IS NOT DISTINCT FROM $13 THEN label_rank ELSE 0 END \
+             AND title IS NOT DISTINCT FROM $13 AND expired_url IS NOT DISTINCT FROM $9 \
+             THEN label_rank ELSE 0 END \
              WHERE code = $1 AND version = $2 AND state IN (0, 1) RETURNING *), \
              noted AS (INSERT INTO link_changes (slot, code, version, at) \
              SELECT l.slot, l.code, l.version, now_us() FROM l) \

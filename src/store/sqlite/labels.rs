@@ -18,7 +18,7 @@ use crate::store::rows::ToLabel;
 use crate::store::sqlite::SqliteShard;
 use crate::store::sqlite::now;
 
-const COLUMNS: &str = "l.code, l.version, l.long_url, l.title, l.verdict FROM links l \
+const COLUMNS: &str = "l.code, l.version, l.long_url, l.title, l.verdict, l.expired_url FROM links l \
      JOIN slot_owner o ON o.slot = l.slot AND o.state = 'active'";
 
 impl SqliteShard {
@@ -193,5 +193,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<ToLabel>> {
         target: row.get(2)?,
         title: row.get(3)?,
         verdict: Verdict::from_number(row.get(4)?),
+        expired_url: row.get(5)?,
     }))
 }

@@ -110,7 +110,7 @@ impl SqliteShard {
                  indexable = :indexable, title = :title, notes = :notes, tags = :tags, \
                  updated_at = :now, risk_override = :overruled, legal = :legal, \
                  label_rank = CASE WHEN long_url = :long_url AND title IS :title \
-                 THEN label_rank ELSE 0 END \
+                 AND expired_url IS :expired_url THEN label_rank ELSE 0 END \
                  WHERE code = :code AND version = :version AND state IN (0, 1)",
             )?;
             let changed = statement.execute(named_params! {
