@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::classify::Classifier;
 use crate::config::Config;
 use crate::events::kafka::Kafka;
 use crate::pipeline::label::Labeller;
+use crate::pipeline::label::READING;
 use crate::store::Store;
 use crate::telemetry;
 
@@ -31,6 +33,7 @@ pub fn labeller(config: &Config, store: &Arc<Store>, classifier: &Arc<Classifier
         store: Arc::clone(store),
         classifier: Arc::clone(classifier),
         fetcher: config.classify.fetch.then(Arc::default),
+        reading: Arc::new(Semaphore::new(READING as usize)),
         lists: Arc::new(watch::Sender::new(lists)),
     }
 }

@@ -17,6 +17,7 @@ use crate::commands::report;
 use crate::config::Config;
 use crate::http;
 use crate::http::AppState;
+use crate::pipeline::block_lists;
 use crate::pipeline::feed;
 use crate::pipeline::feed::Feed;
 use crate::pipeline::heartbeat;
@@ -238,7 +239,7 @@ fn start_loops(config: &Config, service: &Service) -> Loops {
         );
     }
     let labeller = app::labeller(config, &state.store, &state.classifier);
-    let lists = label::watch_lists(
+    let lists = block_lists::watch(
         Arc::clone(&state.classifier),
         Arc::clone(&labeller.lists),
         stop.clone(),

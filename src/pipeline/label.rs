@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +37,12 @@ use crate::telemetry;
 
 /// Links in one batch.
 pub(super) const BATCH: usize = 128;
+/// Batches whose pages wait to be read at most.
+pub const READING: u32 = 64;
 /// Rows in one step of a walk over all links.
 const STEP: usize = 1_000;
 /// How long news gather before they are read.
 const GATHER: Duration = Duration::from_millis(10);
-/// Between two looks at the files of the block lists.
-const LISTS_EVERY: Duration = Duration::from_secs(1);
 
 /// What labelling needs.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub struct Labeller {
     pub classifier: Arc<Classifier>,
     /// Fetches pages, where that is wanted.
     pub fetcher: Option<Arc<Fetcher>>,
+    /// Batches whose pages may be read at once.
+    pub reading: Arc<Semaphore>,
     /// Grows with every change of the block lists.
     pub lists: Arc<watch::Sender<u64>>,
 }
@@ -70,18 +73,69 @@ impl Labeller {
         if links.is_empty() {
             return Ok(0);
         }
-        let (name, rank) = (self.classifier.name(), self.classifier.rank());
+        let untitled: Vec<ToLabel> = match &self.fetcher {
+            Some(_) => links
+                .iter()
+                .filter(|link| link.title.is_none())
+                .cloned()
+                .collect(),
+            None => Vec::new(),
+        };
         let labels = self.judge(links).await;
+        let written = self.write(shard, &labels, force).await?;
+        self.read_pages(shard, untitled, force);
+        Ok(written)
+    }
+
+    async fn write(
+        &self,
+        shard: &Shard,
+        labels: &[NewLabel],
+        force: bool,
+    ) -> Result<usize, StoreError> {
+        let (name, rank) = (self.classifier.name(), self.classifier.rank());
         let signature = Signature {
             model: &name,
             rank,
             force,
         };
-        let done = shard.label(&labels, signature).await?;
+        let done = shard.label(labels, signature).await?;
         if !done.changed.is_empty() {
             tracing::info!(links = done.changed.len(), "verdicts changed");
         }
         Ok(done.written)
+    }
+
+    /// Labels links again by what their pages say, behind the verdicts: pages that hang must not
+    /// keep a dangerous link open. Where too many wait already, the addresses have to do.
+    fn read_pages(&self, shard: &Shard, mut links: Vec<ToLabel>, force: bool) {
+        let Some(fetcher) = self.fetcher.clone().filter(|_| !links.is_empty()) else {
+            return;
+        };
+        let Ok(turn) = Arc::clone(&self.reading).try_acquire_owned() else {
+            telemetry::classify_errors("fetch", links.len() as u64);
+            return;
+        };
+        let (labeller, shard) = (self.clone(), shard.clone());
+        drop(tokio::spawn(async move {
+            let mut questions: Vec<Question> = links.iter().map(question).collect();
+            fetcher.fill_titles(&mut questions).await;
+            for (link, question) in links.iter_mut().zip(questions) {
+                link.title = question.title;
+            }
+            links.retain(|link| link.title.is_some());
+            let labels = labeller.judge(links).await;
+            // What changed meanwhile has another version, and is asked about anew.
+            if let Err(error) = labeller.write(&shard, &labels, force).await {
+                tracing::debug!(%error, "what pages say is not written down");
+            }
+            drop(turn);
+        }));
+    }
+
+    /// Waits until every page that was asked for is read.
+    async fn pages_read(&self) {
+        drop(self.reading.acquire_many(READING).await);
     }
 
     /// The labels of `links`. What the classifier fails on is looked at alone, and set aside.
@@ -114,16 +168,7 @@ impl Labeller {
 
     /// The answers for a batch; `None`: the classifier failed on something in it.
     async fn ask(&self, links: &[ToLabel]) -> Option<Vec<Answer>> {
-        let mut questions: Vec<Question> = links
-            .iter()
-            .map(|link| Question {
-                url: link.target.clone(),
-                title: link.title.clone(),
-            })
-            .collect();
-        if let Some(fetcher) = &self.fetcher {
-            fetcher.fill_titles(&mut questions).await;
-        }
+        let questions: Vec<Question> = links.iter().map(question).collect();
         let later: Vec<Option<String>> =
             links.iter().map(|link| link.expired_url.clone()).collect();
         let (classifier, begun) = (Arc::clone(&self.classifier), Instant::now());
@@ -144,6 +189,13 @@ impl Labeller {
             telemetry::classify_batch(begun.elapsed(), links.len());
         }
         answers
+    }
+}
+
+fn question(link: &ToLabel) -> Question {
+    Question {
+        url: link.target.clone(),
+        title: link.title.clone(),
     }
 }
 
@@ -270,8 +322,11 @@ async fn rescan(labeller: &Labeller, shard: &Shard) -> Result<(), StoreError> {
         };
         after = last.code.to_string();
         let turned = links.into_iter().filter(|link| {
-            let found = labeller.classifier.assess(&link.target);
-            found.risk.verdict != link.verdict
+            let mut risk = labeller.classifier.assess(&link.target).risk;
+            if let Some(url) = &link.expired_url {
+                worsen(&mut risk, labeller.classifier.assess(url).risk);
+            }
+            risk.verdict != link.verdict
         });
         for part in turned.collect::<Vec<_>>().chunks(BATCH) {
             labeller.label(shard, part.to_vec(), true).await?;
@@ -297,34 +352,8 @@ pub async fn backfill(
         after = last.code.to_string();
         let read = links.len();
         written += labeller.label(shard, links, true).await?;
+        labeller.pages_read().await;
         progress(read);
-    }
-}
-
-/// Reads the block lists again when their files change, until `stop`.
-pub async fn watch_lists(
-    classifier: Arc<Classifier>,
-    generation: Arc<watch::Sender<u64>>,
-    stop: CancellationToken,
-) {
-    loop {
-        let asked = Arc::clone(&classifier);
-        let read = tokio::task::spawn_blocking(move || asked.lists().reload()).await;
-        if let Ok(reload) = read {
-            for complaint in &reload.complaints {
-                tracing::warn!(complaint, "classify.blocklists");
-            }
-            telemetry::blocklist_entries(reload.entries);
-            if reload.changed {
-                tracing::info!(entries = reload.entries, "the block lists were read");
-                generation.send_modify(|generation| *generation += 1);
-            }
-        }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LISTS_EVERY) => (),
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Loops beside the requests: they keep caches honest and clicks moving, and stop without losing.
 
+pub mod block_lists;
 pub mod consume;
 pub mod feed;
 pub mod heartbeat;

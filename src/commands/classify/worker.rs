@@ -15,6 +15,7 @@ use crate::commands::report;
 use crate::commands::worker::Worker;
 use crate::config::Config;
 use crate::events::links::LinkEvents;
+use crate::pipeline::block_lists;
 use crate::pipeline::label;
 use crate::pipeline::label_consume::LabelConsumer;
 use crate::pipeline::lease;
@@ -34,7 +35,7 @@ pub(super) async fn run(config: Config, backfill: bool, as_json: bool) -> Result
     }
     let (store, stop) = (Arc::clone(&worker.store), worker.stop.clone());
     let labeller = app::labeller(&config, &store, &classifier);
-    let lists = label::watch_lists(classifier, Arc::clone(&labeller.lists), stop.clone());
+    let lists = block_lists::watch(classifier, Arc::clone(&labeller.lists), stop.clone());
     worker.start("block lists", lists);
     let events = Arc::new(LinkEvents::local());
     for member in store.members() {
