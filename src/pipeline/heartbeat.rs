@@ -114,8 +114,10 @@ impl Heart {
             if !self.spool.ledger().has_issued(producer) {
                 continue;
             }
-            self.speaks_for(producer);
             let closed = closing && !self.holds_files(producer).await;
+            if !closed {
+                self.speaks_for(producer);
+            }
             let beat = self.sign(producer, at, held_since, closed);
             member.shard.beat(&beat).await?;
             if closed {
@@ -150,7 +152,8 @@ impl Heart {
         members.map(|member| member.place).collect()
     }
 
-    /// Notes that every shard is to be told of this producer's end, once it comes.
+    /// Notes that every shard is to be told of this producer's end, once it comes: also those that
+    /// were told already, since it goes on.
     fn speaks_for(&self, producer: Uuid) {
         self.lock().insert(producer, self.places());
     }
@@ -159,12 +162,13 @@ impl Heart {
     fn over(&self, place: usize) -> Vec<Uuid> {
         let own = self.spool.producer();
         let over = self.spool.over().into_iter();
-        let mut untold = self.lock();
+        let untold = self.lock();
+        let is_untold = |producer: &Uuid| {
+            let places = untold.get(producer);
+            places.is_none_or(|places| places.contains(&place))
+        };
         over.filter(|producer| *producer != own)
-            .filter(|producer| {
-                let places = untold.entry(*producer).or_insert_with(|| self.places());
-                places.contains(&place)
-            })
+            .filter(is_untold)
             .collect()
     }
 
@@ -172,9 +176,7 @@ impl Heart {
     fn told(&self, place: usize, ended: &[Uuid]) {
         for producer in ended {
             let mut untold = self.lock();
-            let Some(places) = untold.get_mut(producer) else {
-                continue;
-            };
+            let places = untold.entry(*producer).or_insert_with(|| self.places());
             places.remove(&place);
             if places.is_empty() {
                 untold.remove(producer);

@@ -175,9 +175,7 @@ impl Labeller {
         let asked = tokio::task::spawn_blocking(move || {
             let mut answers = classifier.answer(&questions);
             for (answer, url) in answers.iter_mut().zip(later) {
-                if let Some(url) = url {
-                    worsen(&mut answer.label.risk, classifier.assess(&url).risk);
-                }
+                worsen(&mut answer.label.risk, &classifier, url.as_deref());
             }
             answers
         });
@@ -200,7 +198,10 @@ fn question(link: &ToLabel) -> Question {
 }
 
 /// A link is as dangerous as the worst page that it leads to, now or once it has expired.
-fn worsen(risk: &mut Risk, later: Risk) {
+fn worsen(risk: &mut Risk, classifier: &Classifier, expired_url: Option<&str>) {
+    let Some(later) = expired_url.map(|url| classifier.assess(url).risk) else {
+        return;
+    };
     if later.score > risk.score {
         let reasons = later.reasons.iter();
         *risk = Risk {
@@ -323,9 +324,7 @@ async fn rescan(labeller: &Labeller, shard: &Shard) -> Result<(), StoreError> {
         after = last.code.to_string();
         let turned = links.into_iter().filter(|link| {
             let mut risk = labeller.classifier.assess(&link.target).risk;
-            if let Some(url) = &link.expired_url {
-                worsen(&mut risk, labeller.classifier.assess(url).risk);
-            }
+            worsen(&mut risk, &labeller.classifier, link.expired_url.as_deref());
             risk.verdict != link.verdict
         });
         for part in turned.collect::<Vec<_>>().chunks(BATCH) {
