@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::http::error::ApiError;
+use crate::http::unique_keys::UniqueKeys;
 
 /// The length of an ordinary body, bytes.
 pub(super) const ORDINARY: usize = 64 << 10;
@@ -32,7 +33,9 @@ pub(super) async fn json(
         return Err(ApiError::UnsupportedMedia);
     }
     let bytes = read(request, payload, limit).await?;
-    serde_json::from_slice(&bytes).map_err(|error| ApiError::Malformed(error.to_string()))
+    serde_json::from_slice(&bytes)
+        .map(|UniqueKeys(value)| value)
+        .map_err(|error| ApiError::Malformed(error.to_string()))
 }
 
 /// Whether this names JSON, which is always written in UTF-8.

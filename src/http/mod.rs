@@ -19,6 +19,7 @@ pub mod render;
 mod server;
 mod state;
 mod stats;
+mod unique_keys;
 mod visit;
 pub(crate) mod warm;
 mod wrap;
