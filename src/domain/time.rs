@@ -106,10 +106,13 @@ impl Timestamp {
 /// quarter hours exist.
 pub const QUARTER_MICROS: i64 = 900_000_000;
 
+/// A whole second without a fraction, anything else with six digits: texts of moments then sort
+/// as the moments do.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(time) => time.fmt(f),
+            Ok(time) if self.0 % 1_000_000 == 0 => time.fmt(f),
+            Ok(time) => write!(f, "{time:.6}"),
             Err(_) => write!(f, "{}us", self.0),
         }
     }
@@ -131,6 +134,14 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_sort_as_moments_do() {
+        let shown = |micros| Timestamp::from_micros(micros).to_string();
+        assert_eq!(shown(1_764_000_006_066_040), "2025-11-24T16:00:06.066040Z");
+        assert!(shown(1_764_000_006_066_039) < shown(1_764_000_006_066_040));
+        assert_eq!(shown(1_764_000_006_000_000), "2025-11-24T16:00:06Z");
+    }
 
     #[test]
     fn a_time_survives_its_own_text() {
