@@ -4,6 +4,9 @@ mod admin_key;
 mod labels;
 mod settings;
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -43,6 +46,9 @@ pub use admin_key::first_admin_key;
 pub use labels::classifier;
 pub use labels::labeller;
 pub use labels::link_bus;
+
+/// What every file of `SQLite` begins with.
+const SQLITE_HEAD: &[u8; 16] = b"SQLite format 3\0";
 
 /// Why nothing can be built.
 #[derive(Debug, thiserror::Error)]
@@ -134,10 +140,21 @@ pub fn redirector(
         Arc::clone(store),
         NearCache::new(config.cache.near_bytes),
         far,
+        targets(config),
         Arc::clone(coherence),
         config.cache.stale,
         Handle::current(),
     ))
+}
+
+/// Where links may lead in this deployment.
+fn targets(config: &Config) -> TargetPolicy {
+    let own = config
+        .http
+        .public_url
+        .as_ref()
+        .map(|url| without_port(url.host_header()).to_owned());
+    TargetPolicy::new(own, config.links.allow_private_targets)
 }
 
 /// The use cases of links, as the API and `seed` share them.
@@ -149,16 +166,10 @@ pub fn links(
     classifier: &Arc<Classifier>,
     events: &Arc<LinkEvents>,
 ) -> Links {
-    let own = config
-        .http
-        .public_url
-        .as_ref()
-        .map(|url| without_port(url.host_header()).to_owned());
-    let policy = TargetPolicy::new(own, config.links.allow_private_targets);
     Links::new(
         Arc::clone(store),
         Arc::clone(redirector),
-        policy,
+        targets(config),
         Arc::clone(classifier),
         Arc::clone(events),
     )
@@ -254,10 +265,13 @@ pub async fn unnamed_shards(config: &Config) -> Vec<PathBuf> {
         .collect();
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        let is_shard = name.starts_with("shard-") && name.ends_with(".db");
-        if !is_shard || path.canonicalize().is_ok_and(|path| named.contains(&path)) {
+        let path = entry.path();
+        // A spool is a database too, and may be locked for life.
+        let is_spool = entry.file_name().to_string_lossy().starts_with("spool-");
+        if is_spool
+            || !is_database(&path)
+            || path.canonicalize().is_ok_and(|path| named.contains(&path))
+        {
             continue;
         }
         let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
@@ -269,6 +283,13 @@ pub async fn unnamed_shards(config: &Config) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether a file begins as `SQLite`'s do, whatever its name is.
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; SQLITE_HEAD.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == *SQLITE_HEAD
 }
 
 /// How many shards of which kind there are, for people.

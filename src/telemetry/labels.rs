@@ -45,6 +45,7 @@ pub(super) const REDIS_ERROR_KINDS: &[&str] = &[
     "connection",
     "refused",
     "undecodable",
+    "forged",
 ];
 
 /// What goes wrong with a batch for the bus.

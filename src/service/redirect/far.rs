@@ -7,9 +7,11 @@ use bytes::Bytes;
 use rand::RngExt as _;
 
 use crate::cache::far::FarEntry;
+use crate::cache::far::FarError;
 use crate::cache::far::FarFound;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
+use crate::domain::route::LinkState;
 use crate::domain::route::Route;
 use crate::domain::time::Timestamp;
 use crate::service::redirect::Redirector;
@@ -17,6 +19,7 @@ use crate::service::redirect::SOFT;
 use crate::telemetry;
 use crate::telemetry::CacheResult;
 use crate::telemetry::CacheTier;
+use crate::telemetry::metrics;
 
 /// How long the far cache keeps a value at all.
 const HARD: i64 = 24 * 3_600_000_000;
@@ -40,7 +43,7 @@ impl Redirector {
         let Some(namespace) = self.store.namespace() else {
             return FarAnswer::Nothing;
         };
-        let Ok(found) = self.far.get(&namespace, code).await else {
+        let Ok(found) = self.read_far(&namespace, code).await else {
             telemetry::cache_requests(CacheTier::Far, CacheResult::Error);
             return FarAnswer::Nothing;
         };
@@ -75,6 +78,37 @@ impl Redirector {
             self.refresh(hash, Arc::clone(&near));
         }
         FarAnswer::Fresh(near)
+    }
+
+    /// What the far cache has of a code. Others may write there: what leads where no link may lead
+    /// is a miss, and the owner's word replaces it.
+    pub(super) async fn read_far(
+        &self,
+        namespace: &str,
+        code: &ShortCode,
+    ) -> Result<FarFound, FarError> {
+        let found = self.far.get(namespace, code).await?;
+        if let FarFound::Entry { entry, .. } = &found
+            && let Some(route) = &entry.route
+            && !self.believes(route)
+        {
+            metrics::redis_errors("forged");
+            tracing::warn!(
+                code = code.as_str(),
+                "the far cache leads where no link may lead; its value is not used"
+            );
+            return Ok(FarFound::Miss);
+        }
+        Ok(found)
+    }
+
+    fn believes(&self, route: &Route) -> bool {
+        // A tombstone leads nowhere.
+        let is_gone = matches!(route.state, LinkState::Deleted | LinkState::Purged);
+        (is_gone || self.targets.admits(&route.target))
+            && route
+                .expired_url()
+                .is_none_or(|target| self.targets.admits(target))
     }
 
     /// Writes what the owner said to the far cache, behind the answer.

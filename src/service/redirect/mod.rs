@@ -23,6 +23,7 @@ use crate::cache::near::NearCache;
 use crate::cache::near::NearEntry;
 use crate::domain::code::ShortCode;
 use crate::domain::route::Route;
+use crate::domain::target::TargetPolicy;
 use crate::domain::time::Timestamp;
 use crate::service::coherence::Coherence;
 use crate::service::redirect::far::far_entry;
@@ -60,6 +61,7 @@ pub struct Redirector {
     store: Arc<Store>,
     near: NearCache,
     far: FarCache,
+    targets: TargetPolicy,
     coherence: Arc<Coherence>,
     stale: i64,
     runtime: Handle,
@@ -82,12 +84,14 @@ pub enum Resolved {
 pub struct Unavailable;
 
 impl Redirector {
-    /// A redirector; `stale` is how long a value outlives its shard, `runtime` where loads run.
+    /// A redirector; `targets` is what it believes the far cache, `stale` how long a value outlives
+    /// its shard, `runtime` where loads run.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
         near: NearCache,
         far: FarCache,
+        targets: TargetPolicy,
         coherence: Arc<Coherence>,
         stale: Duration,
         runtime: Handle,
@@ -99,6 +103,7 @@ impl Redirector {
             store,
             near,
             far,
+            targets,
             coherence,
             stale,
             runtime,

@@ -173,6 +173,7 @@ mod tests {
             Arc::clone(&store),
             NearCache::new(1 << 20),
             FarCache::None,
+            crate::domain::target::TargetPolicy::default(),
             Arc::clone(&coherence),
             Duration::from_secs(60),
             tokio::runtime::Handle::current(),
@@ -205,6 +206,10 @@ mod tests {
     /// What the front would answer.
     fn near(redirector: &Arc<Redirector>, code: &ShortCode) -> Option<Arc<NearEntry>> {
         let (hash, now) = (hash_of(code), redirector.now());
+        // However slowly this runs, the feed is not silent.
+        redirector
+            .coherence
+            .feed_read(&Slot::all().collect::<Vec<_>>(), now);
         let entry = redirector.near.get(hash, code.as_str().as_bytes())?;
         redirector.may_answer(hash, &entry, now).then_some(entry)
     }

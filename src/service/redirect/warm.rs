@@ -161,7 +161,7 @@ impl Redirector {
         let Some(namespace) = self.store.namespace() else {
             return Warmth::Failed;
         };
-        match self.far.get(&namespace, code).await {
+        match self.read_far(&namespace, code).await {
             Err(_) => return Warmth::Failed,
             Ok(FarFound::Entry { entry, .. }) if entry.soft_until > self.now().micros() => {
                 return if entry.route.is_some() {
