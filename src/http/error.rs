@@ -333,17 +333,28 @@ impl ApiError {
         if let Self::Internal(why) = self {
             tracing::error!(request_id = id, why, "a request failed");
         } else if let Self::Link(LinkError::Damaged(error)) = self {
-            let source = std::error::Error::source(error).map(ToString::to_string);
+            let source = causes(error);
             tracing::error!(request_id = id, %error, source, "a request failed");
         } else if let Self::Link(LinkError::Unavailable(error))
         | Self::Stats(StatsError::Store(error)) = self
         {
-            let source = std::error::Error::source(error).map(ToString::to_string);
+            let source = causes(error);
             tracing::warn!(request_id = id, %error, source, "a shard did not answer");
         } else if let Self::Unavailable(why) = self {
             tracing::warn!(request_id = id, why, "a request cannot be answered for now");
         }
     }
+}
+
+/// What led to an error, outermost first: a driver's own word may be no more than "db error".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = Vec::new();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        told.push(inner.to_string());
+        source = inner.source();
+    }
+    told.join(": ")
 }
 
 impl fmt::Display for ApiError {

@@ -47,15 +47,16 @@ impl Clock {
         Timestamp::from_micros(self.offset.load(Ordering::Relaxed).saturating_add(elapsed))
     }
 
-    /// Takes a measurement: the database said `answer`, asked between `asked` and now.
-    pub fn measure(&self, asked: Instant, answer: Timestamp) {
-        let round_trip = asked.elapsed();
-        let middle = answer.plus(round_trip / 2).micros();
+    /// Takes a measurement: the database said `answer` at some time between `asked` and `answered`.
+    pub fn measure(&self, asked: Instant, answered: Instant, answer: Timestamp) {
+        let round_trip = answered.saturating_duration_since(asked);
+        let since = answered.elapsed();
+        let now = answer.plus(round_trip / 2).plus(since).micros();
         let elapsed = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.offset
-            .store(middle.saturating_sub(elapsed), Ordering::Relaxed);
+            .store(now.saturating_sub(elapsed), Ordering::Relaxed);
         self.skew
-            .store(middle.saturating_sub(wall()), Ordering::Relaxed);
+            .store(now.saturating_sub(wall()), Ordering::Relaxed);
     }
 
     /// Database minus this machine, microseconds.

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+
 use crate::slots::SlotMap;
 use crate::store::error::StoreError;
 use crate::store::member::Member;
@@ -87,7 +89,7 @@ impl Store {
             empty: vec![],
             away: vec![],
         };
-        for (member, identity, answer) in futures_util::future::join_all(looked).await {
+        for (member, identity, answer) in join_all(looked).await {
             telemetry::shard_up(member.place, matches!(answer, Ok(Ok(_))));
             match (answer, identity) {
                 (Ok(Ok(Some(row))), _) | (_, Some(row)) => view.known.push((member, row)),
@@ -170,14 +172,17 @@ impl Store {
         Ok(Some(Judgement::Started))
     }
 
-    /// Measures the databases' clock at the first shard that answers.
+    /// Measures the databases' clock at the first shard that answers, and has every one say
+    /// whether it takes writes.
     pub async fn measure_clock(&self) {
-        for member in self.usable().filter(|member| member.shard.is_up()) {
+        let shards = self.usable().filter(|member| member.shard.is_up());
+        let times = join_all(shards.map(async |member| {
             let asked = Instant::now();
-            if let Ok(now) = member.shard.now().await {
-                self.clock().measure(asked, now);
-                return;
-            }
+            let now = member.shard.now().await.ok()?;
+            Some((asked, Instant::now(), now))
+        }));
+        if let Some((asked, answered, now)) = times.await.into_iter().flatten().next() {
+            self.clock().measure(asked, answered, now);
         }
     }
 

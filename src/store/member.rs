@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
@@ -24,6 +25,8 @@ pub struct Member {
     pub state: ArcSwap<MemberState>,
     /// Who it is, once it said so.
     pub identity: ArcSwapOption<ClusterRow>,
+    /// Its partitions of the bus that nobody may count, when they were last looked at.
+    pub stopped: AtomicUsize,
 }
 
 /// Whether a shard takes part.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -72,6 +73,7 @@ impl Store {
                 shard,
                 state: ArcSwap::from_pointee(MemberState::Waiting("not asked yet".to_owned())),
                 identity: ArcSwapOption::empty(),
+                stopped: AtomicUsize::new(0),
             })
         };
         Ok(Self {

@@ -228,12 +228,12 @@ impl Shard {
         steps.iter().map(|step| step.version).max().unwrap_or(0)
     }
 
-    /// Why the last write failed, where it is a file; a server tells each client itself.
+    /// Why its last write failed, or why every one would.
     #[must_use]
     pub fn unwritable(&self) -> Option<String> {
         match self {
             Self::Sqlite(shard) => shard.unwritable(),
-            Self::Postgres(_) => None,
+            Self::Postgres(shard) => shard.unwritable(),
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Host {
         max_connections: i64,
         /// Whether it is a standby, which takes no writes.
         is_standby: bool,
+        /// Whether it takes no writes, as a standby or because it was told so.
+        is_read_only: bool,
         /// Its replicas, and how far each is behind in seconds; `None` while that is unknown.
         replicas: Vec<(String, Option<f64>)>,
     },

@@ -67,6 +67,7 @@ fn host(health: &Health) -> Finding {
             connections,
             max_connections,
             is_standby,
+            is_read_only,
             replicas,
         } => {
             let behind = replicas
@@ -91,6 +92,16 @@ fn host(health: &Health) -> Finding {
                 );
                 let what = format!("a standby, which takes no writes; {what}");
                 Finding::fail(name, what, remedy)
+            } else if *is_read_only {
+                let sql = "SELECT source, sourcefile FROM pg_settings \
+                           WHERE name = 'default_transaction_read_only'";
+                let remedy = Remedy::new(
+                    "default_transaction_read_only is on for the server, the database or the user",
+                    "find out who set it and why, then turn it off where it was set",
+                    shell::sql(&health.url, sql),
+                );
+                let what = format!("takes no writes; {what}");
+                Finding::fail(name, what, remedy)
             } else if connections * 10 > max_connections * 8 {
                 let sql =
                     "SELECT application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2";
@@ -113,7 +124,7 @@ fn host(health: &Health) -> Finding {
             };
             finding.with(json!({
                 "bytes": bytes, "connections": connections, "max_connections": max_connections,
-                "is_standby": is_standby, "replicas": replicas.len(),
+                "is_standby": is_standby, "is_read_only": is_read_only, "replicas": replicas.len(),
                 "replication_lag_seconds": behind,
             }))
         }

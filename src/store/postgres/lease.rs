@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 use tokio_postgres::Row;
+use tokio_postgres::error::DbError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
@@ -20,6 +21,7 @@ use crate::store::postgres::Class;
 use crate::store::postgres::MAX_WAITING;
 use crate::store::postgres::PostgresShard;
 use crate::store::postgres::turns::Turns;
+use crate::store::postgres::unwritable::is_of_writing;
 use crate::telemetry;
 
 /// A connection of a pool until the deadline. It goes back only while nothing is under way on it:
@@ -222,6 +224,10 @@ impl Lent {
                 what: error.to_string(),
             },
             code => {
+                if is_of_writing(state) {
+                    let why = error.as_db_error().map_or(code, DbError::message);
+                    self.shard.inner.unwritable.note(why);
+                }
                 if code.starts_with("08")
                     || code.starts_with("57P")
                     || *state == SqlState::READ_ONLY_SQL_TRANSACTION

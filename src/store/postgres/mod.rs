@@ -18,6 +18,7 @@ mod pipeline;
 mod rollup;
 mod stats;
 mod turns;
+mod unwritable;
 mod vitals;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::store::error::BreakerOpen;
 use crate::store::error::StoreError;
 use crate::store::postgres::lease::Lent;
 use crate::store::postgres::turns::Turns;
+use crate::store::postgres::unwritable::Unwritable;
 
 /// Failures in a row after which the server is left alone.
 const BREAK_AFTER: u32 = 5;
@@ -71,6 +73,7 @@ struct Inner {
     open: AtomicBool,
     migrated: AtomicBool,
     connecting: Mutex<()>,
+    unwritable: Unwritable,
 }
 
 /// Who asks, and so how long it may take.
@@ -114,6 +117,7 @@ impl PostgresShard {
             open: AtomicBool::new(true),
             migrated: AtomicBool::new(false),
             connecting: Mutex::new(()),
+            unwritable: Unwritable::new(shard),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -144,17 +148,23 @@ impl PostgresShard {
         !self.inner.open.load(Ordering::Acquire)
     }
 
-    /// The server's clock.
+    /// The server's clock. Notes on the way whether it takes writes.
     ///
     /// # Errors
     /// An outage.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        let row = self
-            .lend(Class::Api)
-            .await?
-            .one("SELECT urlshort.now_us()", &[])
-            .await?;
+        let sql = "SELECT urlshort.now_us(), current_setting('transaction_read_only') = 'on'";
+        let row = self.lend(Class::Api).await?.one(sql, &[]).await?;
+        if row.get(1) {
+            self.inner.unwritable.note("it takes reads alone");
+        }
         Ok(Timestamp::from_micros(row.get(0)))
+    }
+
+    /// Why a write failed a moment ago, or would fail.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<String> {
+        self.inner.unwritable.why()
     }
 
     /// How busy both pools are together.

@@ -72,7 +72,8 @@ impl PostgresShard {
         let sql = "SELECT (SELECT max(at) FROM link_changes), (SELECT count(*) FROM dead_events), \
                    pg_database_size(current_database()), \
                    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), \
-                   current_setting('max_connections')::bigint, pg_is_in_recovery()";
+                   current_setting('max_connections')::bigint, pg_is_in_recovery(), \
+                   current_setting('transaction_read_only') = 'on'";
         let row = lent.one(sql, &[]).await?;
         // Who may not see another's replicas sees rows without figures.
         let sql = "SELECT coalesce(nullif(application_name, ''), client_addr::text, 'replica'), \
@@ -88,6 +89,7 @@ impl PostgresShard {
                 connections: row.get(3),
                 max_connections: row.get(4),
                 is_standby: row.get(5),
+                is_read_only: row.get(6),
                 replicas: replicas
                     .iter()
                     .map(|row| (row.get(0), row.get(1)))
