@@ -41,6 +41,7 @@ use super::typed::Stop;
 const MAX_SHARDS: usize = 64;
 
 const MONTH: u64 = 30 * 86_400;
+const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
 /// `settings` as a [`Config`], unless these `complaints` or others speak against it.
@@ -125,7 +126,7 @@ fn events(check: &mut Checker<'_>) -> Events {
         ack: check.choice("events.ack", &acks).unwrap_or(Ack::Queued),
         drain: Duration::from_millis(check.whole("events.drain_ms", 1..=1000)),
         fsync: check.flag("events.fsync"),
-        spool_bytes: check.whole("events.spool_bytes", 65_536..=TIB),
+        spool_bytes: check.whole("events.spool_bytes", MIB..=TIB),
     }
 }
 

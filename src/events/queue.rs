@@ -235,9 +235,10 @@ impl Queue {
         Ok(Ticket(filling.drains + 1))
     }
 
-    /// Takes what lane `number` holds; `spare` is an empty vector whose memory is used again.
+    /// Takes what lane `number` holds; `spare` is an empty vector whose memory is used again. With
+    /// `renew`, and where its table is full, the lane's numbers begin anew.
     #[must_use]
-    pub fn drain(&self, number: usize, spare: Vec<Record>) -> Drained {
+    pub fn drain(&self, number: usize, spare: Vec<Record>, renew: bool) -> Drained {
         let Some(Lane(lane)) = self.lanes.get(number) else {
             return Drained::default();
         };
@@ -245,7 +246,7 @@ impl Queue {
         filling.drains += 1;
         let clicks = std::mem::replace(&mut filling.clicks, spare);
         let fresh = std::mem::take(&mut filling.texts.fresh);
-        let reset = filling.texts.is_full();
+        let reset = renew || filling.texts.is_full();
         if reset {
             filling.texts.numbers.clear();
             filling.texts.next = 0;
@@ -289,7 +290,7 @@ mod tests {
                 Ok(Ticket(1))
             );
         }
-        let drained = queue.drain(0, Vec::new());
+        let drained = queue.drain(0, Vec::new(), false);
         let codes: Vec<&str> = drained
             .clicks
             .iter()
@@ -307,7 +308,7 @@ mod tests {
             queue.push(0, Slot::of("d"), "d", &visit(b"Firefox")),
             Ok(Ticket(2))
         );
-        assert!(queue.drain(0, Vec::new()).fresh.is_empty());
+        assert!(queue.drain(0, Vec::new(), false).fresh.is_empty());
     }
 
     #[test]
@@ -327,7 +328,7 @@ mod tests {
             Err(Dropped)
         );
         queue.close();
-        drop(queue.drain(0, Vec::new()));
+        drop(queue.drain(0, Vec::new(), false));
         assert_eq!(
             queue.push(0, Slot::of("a"), "a", &visit(b"x")),
             Err(Dropped)
@@ -340,7 +341,7 @@ mod tests {
         for agent in [&b"a\xff"[..], "a\u{e4}".as_bytes(), b"a\xc3", b"\xc3"] {
             assert!(queue.push(0, Slot::of("a"), "a", &visit(agent)).is_ok());
         }
-        let drained = queue.drain(0, Vec::new());
+        let drained = queue.drain(0, Vec::new(), false);
         let numbers: Vec<u16> = drained.clicks.iter().map(|click| click.agent).collect();
         assert_eq!(numbers, [EMPTY, 3, 4, 5]);
         let texts: Vec<&str> = drained.fresh.iter().map(|(_, text)| &**text).collect();

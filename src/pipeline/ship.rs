@@ -43,7 +43,7 @@ const BATCH: usize = 500;
 const BATCH_BYTES: usize = 256 << 10;
 /// Between two looks while nothing is there.
 const IDLE: Duration = Duration::from_millis(20);
-/// How long acknowledged rows stay, so that a gap can be shipped again.
+/// How long acknowledged rows stay, so that a gap can be shipped again, where there is room.
 const KEPT: Duration = Duration::from_mins(10);
 /// Between two questions after gaps.
 const GAPS_EVERY: Duration = Duration::from_secs(5);
@@ -337,10 +337,12 @@ async fn set_aside(
 /// Deletes acknowledged rows whose time has come, and the file once it is closed and empty.
 async fn clean(shipper: &Shipper, file: &Arc<SpoolFile>, progress: &mut Progress) {
     let mut due = Vec::new();
+    // Only a closed file gives its room back.
+    let crowded = file.is_closed() && shipper.spool.is_crowded();
     while progress
         .done
         .front()
-        .is_some_and(|(at, _)| at.elapsed() > KEPT)
+        .is_some_and(|(at, _)| crowded || at.elapsed() > KEPT)
         && let Some((_, rows)) = progress.done.pop_front()
     {
         due.extend(rows);

@@ -59,13 +59,17 @@ impl SpoolFile {
         let path = folder.join(format!("spool-{}.db", Uuid::now_v7()));
         let lock =
             lock(&path)?.ok_or_else(|| SpoolError::Disk(std::io::ErrorKind::WouldBlock.into()))?;
-        let connection = open(&path, fsync)?;
-        connection.execute_batch(SCHEMA)?;
-        connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('producer', ?1), ('format', '1')",
-            [producer.to_string()],
-        )?;
-        let reader = open(&path, fsync)?;
+        let made = || {
+            let connection = open(&path, fsync)?;
+            connection.execute_batch(SCHEMA)?;
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('producer', ?1), ('format', '1')",
+                [producer.to_string()],
+            )?;
+            Ok((connection, open(&path, fsync)?))
+        };
+        // A full disk would be littered with beginnings.
+        let (connection, reader) = made().inspect_err(|_: &SpoolError| remove(&path))?;
         Ok(Self::with(path, producer, connection, reader, lock, false))
     }
 
@@ -267,11 +271,19 @@ impl SpoolFile {
     /// Bytes on disk, the WAL included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        // File::metadata by path opens nothing: SQLite's locks on the file stay.
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
+        self.data_bytes() + self.wal_bytes()
+    }
+
+    /// Bytes of the file itself.
+    pub(super) fn data_bytes(&self) -> u64 {
+        length(&self.path)
+    }
+
+    /// Bytes of its WAL.
+    pub(super) fn wal_bytes(&self) -> u64 {
         let mut wal = self.path.clone().into_os_string();
         wal.push("-wal");
-        size(&self.path) + size(Path::new(&wal))
+        length(Path::new(&wal))
     }
 
     /// Moves the WAL into the file and syncs it; with `truncate`, shrinks the WAL.
@@ -289,11 +301,7 @@ impl SpoolFile {
 
     /// Deletes the file and its lock, once it is closed and empty.
     pub fn remove(&self) {
-        for suffix in ["", "-wal", "-shm", ".lock"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            drop(std::fs::remove_file(path));
-        }
+        remove(&self.path);
     }
 }
 
@@ -326,6 +334,20 @@ fn insert(connection: &Connection, rows: &[NewRow<'_>]) -> rusqlite::Result<()> 
     }
     statement.raw_execute()?;
     Ok(())
+}
+
+/// Deletes a file with everything that lies beside it.
+fn remove(path: &Path) {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let mut path = path.to_owned().into_os_string();
+        path.push(suffix);
+        drop(std::fs::remove_file(path));
+    }
+}
+
+/// By its path, which opens nothing: `SQLite`'s locks on the file stay.
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |facts| facts.len())
 }
 
 fn open(path: &Path, fsync: bool) -> Result<Connection, SpoolError> {

@@ -267,6 +267,13 @@ impl Spool {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether what is kept for a while although the bus has it must go, before it takes the room of
+    /// what comes.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.bytes() > self.options.bytes / 8 * 3
+    }
+
     /// Starts the threads that drain `queue` and checkpoint the files.
     ///
     /// # Errors
@@ -297,7 +304,8 @@ impl Spool {
         while !self.stop.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(200));
             for file in self.files() {
-                file.checkpoint(file.bytes() > MAX_WAL && !file.is_closed());
+                let most = MAX_WAL.min(self.options.bytes / 8);
+                file.checkpoint(file.wal_bytes() > most && !file.is_closed());
             }
         }
     }
