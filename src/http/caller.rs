@@ -9,6 +9,7 @@ use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::state::AppState;
 use crate::service::keys::Caller;
+use crate::service::keys::KeyError;
 use crate::service::limits::Allowance;
 use crate::service::link_input::FieldError;
 use crate::telemetry;
@@ -36,7 +37,14 @@ pub(super) fn caller(state: &AppState, request: &HttpRequest) -> Result<Caller, 
     state
         .keys
         .authenticate(text, state.redirector.now())
-        .map_err(|_error| ApiError::Unauthenticated("The API key is unknown, revoked or expired."))
+        .map_err(|error| match error {
+            KeyError::NotAuthenticated => {
+                ApiError::Unauthenticated("The API key is unknown, revoked or expired.")
+            }
+            KeyError::NotRead => ApiError::Unavailable(
+                "No database has answered since the start, so no API key can be checked.",
+            ),
+        })
 }
 
 /// The caller, who must have `scope`.

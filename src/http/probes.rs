@@ -1,6 +1,7 @@
 //! Probes and metrics: `/livez`, `/readyz`, `/metrics`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -115,6 +116,15 @@ fn shard_checks(store: &Store, checks: &mut Checks) {
             MemberState::Member => add(checks, name, "warn", "does not answer"),
             MemberState::Waiting(why) => add(checks, name, "warn", why),
             MemberState::Failed(why) => add(checks, name, "fail", why),
+        }
+        let stopped = member.stopped.load(Ordering::Relaxed);
+        if stopped > 0 {
+            let name = format!("shard-{}:partitions", member.place);
+            let output = format!(
+                "{stopped} partitions of the clicks topic are stopped and their clicks wait; \
+                 `urlshort diagnose` says why and what to do"
+            );
+            add(checks, name, "warn", &output);
         }
     }
 }

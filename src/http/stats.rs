@@ -11,13 +11,16 @@ use crate::domain::calendar::Zone;
 use crate::domain::click::Dimension;
 use crate::domain::code::ShortCode;
 use crate::domain::key::Scope;
+use crate::domain::route::Decision;
 use crate::domain::route::LinkState;
 use crate::http::caller;
 use crate::http::error::ApiError;
 use crate::http::error::parameter;
 use crate::http::links;
+use crate::http::redirect;
 use crate::http::state::AppState;
 use crate::service::keys::Caller;
+use crate::service::links::LinkError;
 use crate::service::stats::Kind;
 use crate::service::stats::Range;
 
@@ -84,12 +87,21 @@ async fn allowed(
         state.links.find(code, &caller).await?;
         return Ok(());
     }
-    let link = state.links.find_public(code).await?;
+    let now = state.redirector.now();
+    let link = match state.links.find_public(code).await {
+        Ok(link) => link,
+        Err(LinkError::NotFound) => return Err(redirect::missed(state, request, now)),
+        Err(error) => return Err(error.into()),
+    };
     if link.route.state == LinkState::Purged {
-        Err(ApiError::NotFound)
-    } else {
-        Ok(())
+        return Err(ApiError::NotFound);
     }
+    // Who may not see the link is not told that it is there while nobody can follow it.
+    let is_hidden = link.route.decide(now) == Decision::NotFound;
+    if is_hidden && !caller.sees(link.owner.as_deref()) {
+        return Err(redirect::missed(state, request, now));
+    }
+    Ok(())
 }
 
 fn range(

@@ -29,6 +29,8 @@ use crate::telemetry;
 
 /// How long a fetch waits for the first record.
 const WAIT: Duration = Duration::from_millis(500);
+/// Stands in the reason for a stop wherever only reading the topic from its start helps.
+pub const MADE_AGAIN: &str = "made again";
 /// Equal decode failures after which a partition is stopped.
 const UNDECODABLE: u32 = 5;
 
@@ -274,7 +276,7 @@ impl Reader {
             Some(click) if click.producer_id == producer && click.seq == seq => Ok(()),
             Some(_) => Err(Trouble::End(End::Stopped(format!(
                 "the record before offset {} is not the one that was counted last: the topic was \
-                 deleted and made again",
+                 deleted and {MADE_AGAIN}",
                 self.next
             )))),
             None => Ok(()),
@@ -285,7 +287,7 @@ impl Reader {
         let (earliest, latest) = self.consumer.kafka.bounds(self.lease.slot).await?;
         if self.next > latest {
             return Err(Trouble::End(End::Stopped(format!(
-                "offset {} lies beyond the end {latest}: the topic was truncated or made again",
+                "offset {} lies beyond the end {latest}: the topic was truncated or {MADE_AGAIN}",
                 self.next
             ))));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::slots::Slot;
 use crate::store::Judgement;
 use crate::store::MemberState;
 use crate::store::Store;
+use crate::store::rows::Job;
 use crate::store::shard::Shard;
 use crate::telemetry;
 use crate::telemetry::Metrics;
@@ -74,6 +76,7 @@ pub async fn run(upkeep: Upkeep, started: CancellationToken, stop: CancellationT
         }
         if second.is_multiple_of(10) {
             store.measure_clock().await;
+            look_at_partitions(store).await;
         }
         if second % 60 == 30 {
             prune(&upkeep).await;
@@ -127,6 +130,16 @@ async fn judge(store: &Store, said: &mut String) {
             tracing::warn!("{word}");
         }
         *said = word;
+    }
+}
+
+/// How many partitions of each shard nobody may count: the probes of every role say so.
+async fn look_at_partitions(store: &Store) {
+    for member in store.usable().filter(|member| member.shard.is_up()) {
+        if let Ok(leases) = member.shard.leases(Job::Count).await {
+            let stopped = leases.iter().filter(|lease| lease.stopped.is_some());
+            member.stopped.store(stopped.count(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -57,10 +57,16 @@ impl Caller {
     }
 }
 
-/// The text is no key that may be used now.
+/// Why a text opens nothing.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the API key is unknown, revoked or expired")]
-pub struct NotAuthenticated;
+pub enum KeyError {
+    /// It is no key that may be used now.
+    #[error("the API key is unknown, revoked or expired")]
+    NotAuthenticated,
+    /// No shard has answered since the start, so that no key is known: try again.
+    #[error("no shard has answered yet, so no API key is known")]
+    NotRead,
+}
 
 /// The keys of the cluster, as this process knows them (refreshed every 5 s).
 #[derive(Debug)]
@@ -83,8 +89,8 @@ impl Keys {
     /// Who presents `text`.
     ///
     /// # Errors
-    /// [`NotAuthenticated`].
-    pub fn authenticate(&self, text: &str, now: Timestamp) -> Result<Caller, NotAuthenticated> {
+    /// [`KeyError`].
+    pub fn authenticate(&self, text: &str, now: Timestamp) -> Result<Caller, KeyError> {
         let digest = key::digest(text);
         if self
             .given
@@ -96,14 +102,18 @@ impl Keys {
                 scopes: Scope::ALL.to_vec(),
             });
         }
-        let (id, secret) = key::split(text).ok_or(NotAuthenticated)?;
-        let row = self
-            .store
-            .datum(&format!("{PREFIX}{id}"))
-            .ok_or(NotAuthenticated)?;
-        let key: ApiKey = serde_json::from_str(&row.value).map_err(|_error| NotAuthenticated)?;
+        let (id, secret) = key::split(text).ok_or(KeyError::NotAuthenticated)?;
+        let Some(row) = self.store.datum(&format!("{PREFIX}{id}")) else {
+            return Err(if self.store.has_started() {
+                KeyError::NotAuthenticated
+            } else {
+                KeyError::NotRead
+            });
+        };
+        let key: ApiKey =
+            serde_json::from_str(&row.value).map_err(|_error| KeyError::NotAuthenticated)?;
         if !key.accepts(secret) || !key.is_live(now) {
-            return Err(NotAuthenticated);
+            return Err(KeyError::NotAuthenticated);
         }
         Ok(Caller::Key {
             owner: key.owner,

@@ -1,5 +1,6 @@
 //! How far the counting is behind the topic.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::config::ShardUrl;
 use crate::domain::time::Timestamp;
 use crate::events::kafka::Kafka;
+use crate::pipeline::consume::MADE_AGAIN;
 use crate::store::vitals::PartitionSeen;
 
 /// Partitions that are asked for at once.
@@ -65,44 +67,66 @@ pub(super) async fn lag(config: &Config, health: &[Health]) -> Vec<Finding> {
     };
     let mut found: Vec<Partition> = found.into_iter().flatten().collect();
     found.sort_by_key(|partition| partition.slot);
-    let mut findings = Vec::new();
-    for partition in &found {
-        let slot = partition.slot;
-        if let Some(why) = &partition.stopped {
-            findings.push(Finding::fail(
-                "kafka lag",
-                format!("partition {slot} is stopped: nobody may count what it holds"),
-                Remedy::new(
-                    why,
-                    "once the cause is gone, let it go on",
-                    shell::sql(
-                        &partition.owner,
-                        &format!("UPDATE urlshort.progress SET stopped = NULL WHERE slot = {slot}"),
-                    ),
-                ),
-            ));
-        } else if partition.lost > 0 {
-            findings.push(Finding::fail(
-                "kafka lag",
-                format!(
-                    "partition {slot}: {} records were deleted before they were counted",
-                    partition.lost
-                ),
-                Remedy::new(
-                    "the topic's retention is shorter than the time for which nobody counted",
-                    "raise the topic's retention; the spools ship what they still have",
-                    format!(
-                        "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics \
-                         --entity-name {} --add-config retention.ms=1209600000",
-                        config.events.kafka_brokers.join(","),
-                        shell::quoted(&config.events.topic),
-                    ),
-                ),
-            ));
+    let mut findings = stopped(&found);
+    for partition in found.iter().filter(|seen| seen.lost > 0) {
+        if partition.stopped.is_none() {
+            findings.push(lost(partition, config));
         }
     }
     findings.push(summary(&found, n_seen, now, list));
     findings
+}
+
+/// Partitions that nobody may count, those of a shard together that have the same way out.
+fn stopped(found: &[Partition]) -> Vec<Finding> {
+    let mut groups: BTreeMap<(String, bool), Vec<&Partition>> = BTreeMap::new();
+    for partition in found {
+        if let Some(why) = &partition.stopped {
+            let key = (partition.owner.to_string(), why.contains(MADE_AGAIN));
+            groups.entry(key).or_default().push(partition);
+        }
+    }
+    let finding = |((_, is_new_topic), group): ((String, bool), Vec<&Partition>)| {
+        let first = group.first()?;
+        let slots: Vec<String> = group.iter().map(|seen| seen.slot.to_string()).collect();
+        let slots = slots.join(", ");
+        let (next, set) = if is_new_topic {
+            // What was counted before is known by its number and not counted again.
+            (
+                "once the topic is the one that is to be counted, count it from its start",
+                "stopped = NULL, next_offset = 0, last_producer = NULL, last_seq = NULL",
+            )
+        } else {
+            ("once the cause is gone, let them go on", "stopped = NULL")
+        };
+        let what = match group.len() {
+            1 => format!("partition {slots} is stopped: nobody may count what it holds"),
+            n => format!("{n} partitions are stopped: nobody may count what {slots} hold"),
+        };
+        let sql = format!("UPDATE urlshort.progress SET {set} WHERE slot IN ({slots})");
+        let why = first.stopped.clone().unwrap_or_default();
+        let remedy = Remedy::new(why, next, shell::sql(&first.owner, &sql));
+        Some(Finding::fail("kafka lag", what, remedy))
+    };
+    groups.into_iter().filter_map(finding).collect()
+}
+
+fn lost(partition: &Partition, config: &Config) -> Finding {
+    let (slot, lost) = (partition.slot, partition.lost);
+    Finding::fail(
+        "kafka lag",
+        format!("partition {slot}: {lost} records were deleted before they were counted"),
+        Remedy::new(
+            "the topic's retention is shorter than the time for which nobody counted",
+            "raise the topic's retention; the spools ship what they still have",
+            format!(
+                "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics \
+                 --entity-name {} --add-config retention.ms=1209600000",
+                config.events.kafka_brokers.join(","),
+                shell::quoted(&config.events.topic),
+            ),
+        ),
+    )
 }
 
 fn summary(found: &[Partition], n_seen: usize, now: Timestamp, list: String) -> Finding {
