@@ -113,7 +113,10 @@ fn shard_checks(store: &Store, checks: &mut Checks) {
                 Some(why) => add(checks, name, "warn", &format!("cannot be written: {why}")),
                 None => add(checks, name, "pass", ""),
             },
-            MemberState::Member => add(checks, name, "warn", "does not answer"),
+            MemberState::Member => match member.shard.impostor() {
+                Some(who) => add(checks, name, "fail", &who),
+                None => add(checks, name, "warn", "does not answer"),
+            },
             MemberState::Waiting(why) => add(checks, name, "warn", why),
             MemberState::Failed(why) => add(checks, name, "fail", why),
         }

@@ -165,6 +165,7 @@ impl Store {
         }
         for (member, row) in &view.known {
             member.identity.store(Some(Arc::clone(row)));
+            member.shard.expect(row);
             member.state.store(Arc::new(MemberState::Member));
         }
         self.adopt_map(map);

@@ -69,6 +69,13 @@ impl Member {
         **self.state.load() == MemberState::Member
     }
 
+    /// Whether it is the shard of this id, as far as is known.
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        let known = self.identity.load();
+        known.as_ref().is_some_and(|row| row.shard_id == id)
+    }
+
     /// Says where it is, for people: `shard 1 (postgres://host/db)`.
     #[must_use]
     pub fn label(&self) -> String {

@@ -44,6 +44,18 @@ impl Store {
                     active.insert(row.slot, (row.owner_epoch, member));
                     continue;
                 };
+                if row.owner_epoch == epoch {
+                    // Neither is the older one. Whoever the map names serves it, and people decide.
+                    tracing::error!(
+                        slot = row.slot.number(),
+                        shards = ?[other.place, member.place],
+                        "two shards own the slot with the same epoch"
+                    );
+                    if map.owner(row.slot).is_some_and(|id| member.is(id)) {
+                        active.insert(row.slot, (epoch, member));
+                    }
+                    continue;
+                }
                 // A restored backup still believes in its slots: the higher epoch wins.
                 let (winner, loser) = if row.owner_epoch > epoch {
                     (member, other)
@@ -64,14 +76,7 @@ impl Store {
         }
         let by_map = |slot: Slot| {
             let id = map.owner(slot)?;
-            let member = self.usable().find(|member| {
-                member
-                    .identity
-                    .load()
-                    .as_ref()
-                    .is_some_and(|row| row.shard_id == id)
-            })?;
-            Some(member.place)
+            Some(self.usable().find(|member| member.is(id))?.place)
         };
         let known = |slot: Slot| {
             let before = routing.owners.get(slot.index()).copied().flatten();

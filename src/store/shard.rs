@@ -228,6 +228,23 @@ impl Shard {
         steps.iter().map(|step| step.version).max().unwrap_or(0)
     }
 
+    /// Says who it was judged to be. A file that is open stays the same one.
+    pub(super) fn expect(&self, identity: &ClusterRow) {
+        match self {
+            Self::Sqlite(_) => (),
+            Self::Postgres(shard) => shard.expect(&identity.cluster_id, &identity.shard_id),
+        }
+    }
+
+    /// Who was found in its place, if it was somebody else.
+    #[must_use]
+    pub fn impostor(&self) -> Option<String> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(shard) => shard.impostor(),
+        }
+    }
+
     /// Why its last write failed, or why every one would.
     #[must_use]
     pub fn unwritable(&self) -> Option<String> {

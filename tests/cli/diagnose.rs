@@ -75,15 +75,20 @@ fn lost_helpers_are_degraded() {
 
 #[test]
 fn a_shard_file_that_nobody_names_is_told() {
-    let folder = Folder::new();
-    folder.run(&["seed", "--count", "1"]);
-    let done = folder
-        .program(&["diagnose", "--json"])
-        .env("DB_SHARD_0_URL", "sqlite:data/other.db")
-        .done();
-    check(&done, 1, "degraded");
-    let found = named(&done, "unnamed shard");
-    assert!(found["summary"].as_str().unwrap().contains("shard-0.db"));
+    for (name, other) in [("shard-0.db", "other.db"), ("links.sqlite", "shard-0.db")] {
+        let folder = Folder::new();
+        let url = |name: &str| format!("sqlite:data/{name}");
+        let seed = folder.program(&["seed", "--count", "1"]);
+        let done = seed.env("DB_SHARD_0_URL", &url(name)).done();
+        assert_eq!(done.status, Some(0), "{}", done.errors);
+        let done = folder
+            .program(&["diagnose", "--json"])
+            .env("DB_SHARD_0_URL", &url(other))
+            .done();
+        check(&done, 1, "degraded");
+        let found = named(&done, "unnamed shard");
+        assert!(found["summary"].as_str().unwrap().contains(name));
+    }
 }
 
 #[test]

@@ -12,10 +12,14 @@
 
 mod clicks;
 mod coherence;
+mod distrust;
 mod freshness;
+mod fullness;
 mod http;
+mod impostors;
 mod ledger;
 mod outages;
 mod process;
 mod servers;
 mod start;
+mod stopped;

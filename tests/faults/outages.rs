@@ -209,11 +209,58 @@ fn with_everything_down_at_the_start_it_listens_and_heals_by_itself() {
     assert_eq!(client.get("/").unwrap().status, 200);
     let body = "{\"long_url\":\"https://example.com/\"}";
     assert_eq!(client.post("/api/v1/links", body).unwrap().status, 503);
+    // Whether a key is good cannot be told: to be refused would be final for whoever has it.
+    let key = [(
+        "x-api-key",
+        "us_0123456789abcdef_0123456789abcdef0123456789abcdef",
+    )];
+    let mut listed = |expected| {
+        let answer = client.send("GET", "/api/v1/links", &key, "").unwrap();
+        assert_eq!(answer.status, expected, "{}", answer.body);
+    };
+    listed(503);
     server.resume();
     redis.resume();
     serve.ready();
+    listed(401);
     until("links can be made", Duration::from_secs(20), || {
         (client.post("/api/v1/links", body).ok()?.status == 201).then_some(())
     });
     assert_eq!(follow(&mut client, "abc"), 404);
+}
+
+#[test]
+fn a_server_that_takes_no_writes_is_told_with_its_reason() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let database = server.database();
+    let folder = Folder::new();
+    let environment = Environment::default().with("DB_SHARD_0_URL", &database);
+    let serve = process::serve(&folder.0, &environment);
+    serve.ready();
+    let mut client = serve.client();
+    let code = make_links(&mut client, 1).remove(0);
+    let (beside, name) = servers::beside(&database);
+    let set = |to| {
+        let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
+        servers::psql(&beside, &[&alter, servers::DISCONNECT]);
+    };
+    set("on");
+    let body = "{\"long_url\":\"https://example.com/\"}";
+    until("creation fails", Duration::from_secs(20), || {
+        (client.post("/api/v1/links", body).unwrap().status == 503).then_some(())
+    });
+    assert_eq!(follow(&mut client, &code), 302);
+    until("it is told", Duration::from_secs(30), || {
+        let told = client.get("/readyz").unwrap();
+        assert_eq!(told.status, 200);
+        told.body.contains("cannot be written").then_some(())
+    });
+    let log = process::log(&folder.0);
+    assert!(log.contains("read-only transaction"), "{log}");
+    set("off");
+    until("links can be made", Duration::from_secs(30), || {
+        (client.post("/api/v1/links", body).unwrap().status == 201).then_some(())
+    });
 }

@@ -32,12 +32,37 @@ pub(crate) fn database(number: usize) -> Option<String> {
     Some(create_database(&admin))
 }
 
+/// Runs statements, each on its own; what they answer, a row a line.
+#[track_caller]
+pub(crate) fn psql(url: &str, statements: &[&str]) -> String {
+    try_psql(url, statements).unwrap_or_else(|| panic!("{statements:?} on {url}"))
+}
+
+/// The same; `None` where one of them fails.
+pub(crate) fn try_psql(url: &str, statements: &[&str]) -> Option<String> {
+    let each = statements.iter().flat_map(|statement| ["-c", statement]);
+    let done = Command::new("psql")
+        .args(["-qAt", "-v", "ON_ERROR_STOP=1", url])
+        .args(each)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+    done.status.success().then_some(told)
+}
+
+/// Ends the connections to every database but the one that is asked.
+pub(crate) const DISCONNECT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+     WHERE datname <> current_database()";
+
+/// The server's own database, its URL, and the name of the database of `url`.
+pub(crate) fn beside(url: &str) -> (String, &str) {
+    let (server, name) = url.rsplit_once('/').unwrap();
+    (format!("{server}/postgres"), name)
+}
+
 fn create_database(admin: &str) -> String {
     let name = format!("faults_{}", Uuid::now_v7().simple());
-    let done = Command::new("psql")
-        .args(["-q", admin, "-c", &format!("CREATE DATABASE {name}")])
-        .status();
-    assert!(done.unwrap().success(), "no database on {admin}");
+    psql(admin, &[&format!("CREATE DATABASE {name}")]);
     let (server, _) = admin.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }
@@ -246,10 +271,18 @@ impl Redis {
     }
 
     pub(crate) fn flush(&self) {
+        self.ask(&["FLUSHALL"]);
+    }
+
+    /// What the server says to a command.
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
         let done = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string(), "FLUSHALL"])
-            .output();
-        assert!(done.unwrap().status.success());
+            .args(["-p", &self.port.to_string()])
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{words:?}");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
     pub(crate) fn stop(&mut self) {

@@ -125,8 +125,17 @@ fn an_unknown_a_disabled_and_a_later_link_answer_alike() {
         };
         assert_eq!(page(&disabled), page(&fresh("no")));
         assert_eq!(page(&later), page(&fresh("no")));
-        app.get(&format!("/links/{disabled}"))
-            .expect_problem(404, "not_found");
+        for code in [&disabled, &later, &fresh("no")] {
+            for path in [
+                format!("/links/{code}"),
+                format!("/api/v1/links/{code}/stats"),
+                format!("/api/v1/links/{code}/stats/country"),
+            ] {
+                app.get(&path).expect_problem(404, "not_found");
+            }
+        }
+        let owners = format!("/api/v1/links/{disabled}/stats");
+        app.ask("GET", &owners).key(&app.ann).send().expect(200);
         app.change(&disabled, &json!({"status": "active"}));
         eventually("it can be followed", Duration::from_secs(1), || {
             (app.get(&format!("/{disabled}")).status == 302).then_some(())

@@ -15,7 +15,14 @@ fn who_guesses_codes_waits_while_hits_go_on() {
     for miss in 0..20 {
         assert_eq!(app.get(&format!("/miss{miss}")).status, 404);
     }
-    for path in ["/another", "/another+", "/another/qr.svg", "/links/another"] {
+    for path in [
+        "/another",
+        "/another+",
+        "/another/qr.svg",
+        "/links/another",
+        "/api/v1/links/another/stats",
+        "/api/v1/links/another/stats/browser",
+    ] {
         let answer = app.get(path);
         answer.expect_problem(429, "rate_limited");
         check_limit(&answer, 20);

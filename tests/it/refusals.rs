@@ -25,6 +25,7 @@ fn malformed_json_is_told_with_its_place() {
             "{\"long_url\": \"\\ud800\"}",
             "{\"long_url\": \"a\nb\"}",
             "\u{feff}{}",
+            "{\"long_url\":\"https://a.example/\",\"long_url\":\"https://b.example/\"}",
         ] {
             for (method, path) in [
                 ("POST", "/api/v1/links"),

@@ -1,5 +1,6 @@
 //! Pools, what every connection is told, and migrations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Hook;
@@ -18,6 +19,7 @@ use tokio_postgres::NoTls;
 use crate::store::error::StoreError;
 use crate::store::migrate::POSTGRES;
 use crate::store::postgres::PostgresShard;
+use crate::store::postgres::expected::Expected;
 use crate::store::postgres::lease::Lent;
 
 /// Connections for requests, per process and shard.
@@ -68,7 +70,7 @@ impl deadpool_postgres::Connect for OnRuntime {
 }
 
 /// The two pools of a shard.
-pub(super) fn pools(url: &str) -> Result<(Pool, Pool), String> {
+pub(super) fn pools(url: &str, expected: &Arc<Expected>) -> Result<(Pool, Pool), String> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         // The driver's message never repeats the URL, so no password can show.
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
@@ -81,8 +83,8 @@ pub(super) fn pools(url: &str) -> Result<(Pool, Pool), String> {
         .keepalives_retries(3)
         .tcp_user_timeout(Duration::from_secs(5));
     let handle = Handle::try_current().map_err(|error| error.to_string())?;
-    let front = pool(&config, handle.clone(), FRONT, FRONT_SETTINGS)?;
-    let back = pool(&config, handle, BACK, BACK_SETTINGS)?;
+    let front = pool(&config, handle.clone(), FRONT, FRONT_SETTINGS, expected)?;
+    let back = pool(&config, handle, BACK, BACK_SETTINGS, expected)?;
     Ok((front, back))
 }
 
@@ -91,7 +93,9 @@ fn pool(
     handle: Handle,
     size: usize,
     settings: &'static str,
+    expected: &Arc<Expected>,
 ) -> Result<Pool, String> {
+    let expected = Arc::clone(expected);
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
@@ -103,11 +107,13 @@ fn pool(
         .recycle_timeout(Some(Duration::from_millis(500)))
         .queue_mode(deadpool_postgres::QueueMode::Lifo)
         .post_create(Hook::async_fn(move |client, _| {
+            let expected = Arc::clone(&expected);
             Box::pin(async move {
                 client
                     .batch_execute(settings)
                     .await
-                    .map_err(HookError::Backend)
+                    .map_err(HookError::Backend)?;
+                expected.check(client).await
             })
         }))
         .build()

@@ -228,11 +228,14 @@ impl Lent {
                     let why = error.as_db_error().map_or(code, DbError::message);
                     self.shard.inner.unwritable.note(why);
                 }
-                if code.starts_with("08")
-                    || code.starts_with("57P")
-                    || *state == SqlState::READ_ONLY_SQL_TRANSACTION
-                {
+                if code.starts_with("08") || code.starts_with("57P") {
                     self.shard.failed();
+                }
+                // It still reads. But where it was the primary, another one may have its address.
+                if *state == SqlState::READ_ONLY_SQL_TRANSACTION
+                    && self.shard.inner.unwritable.looks_again()
+                {
+                    self.shard.disconnect();
                 }
                 self.shard.unavailable(error)
             }

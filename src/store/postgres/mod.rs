@@ -9,6 +9,7 @@
 mod cluster;
 mod connect;
 mod counts;
+mod expected;
 mod labels;
 mod lease;
 mod link_rows;
@@ -33,6 +34,7 @@ use tokio::sync::Mutex;
 use crate::domain::time::Timestamp;
 use crate::store::error::BreakerOpen;
 use crate::store::error::StoreError;
+use crate::store::postgres::expected::Expected;
 use crate::store::postgres::lease::Lent;
 use crate::store::postgres::turns::Turns;
 use crate::store::postgres::unwritable::Unwritable;
@@ -74,6 +76,7 @@ struct Inner {
     migrated: AtomicBool,
     connecting: Mutex<()>,
     unwritable: Unwritable,
+    expected: Arc<Expected>,
 }
 
 /// Who asks, and so how long it may take.
@@ -107,7 +110,8 @@ impl PostgresShard {
     /// # Errors
     /// What is wrong with the URL.
     pub fn new(shard: usize, url: &str) -> Result<Self, String> {
-        let (front, back) = connect::pools(url)?;
+        let expected = Arc::new(Expected::new(shard));
+        let (front, back) = connect::pools(url, &expected)?;
         let inner = Inner {
             shard,
             front_turns: Turns::new(front.status().max_size),
@@ -118,6 +122,7 @@ impl PostgresShard {
             migrated: AtomicBool::new(false),
             connecting: Mutex::new(()),
             unwritable: Unwritable::new(shard),
+            expected,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -140,6 +145,20 @@ impl PostgresShard {
         self.inner.failures.store(0, Ordering::Relaxed);
         self.inner.open.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// Says who it was judged to be: no connection to any other database is used from here on.
+    pub fn expect(&self, cluster: &str, shard: &str) {
+        if self.inner.expected.set(cluster, shard) {
+            // What is pooled was not asked.
+            self.disconnect();
+        }
+    }
+
+    /// Who was found in its place, if it was somebody else.
+    #[must_use]
+    pub fn impostor(&self) -> Option<String> {
+        self.inner.expected.impostor()
     }
 
     /// Whether requests are sent to it.
@@ -222,10 +241,14 @@ impl PostgresShard {
                 "shard does not answer; probing it"
             );
             // What is pooled may be sockets to a dead server.
-            self.inner.front.retain(|_, _| false);
-            self.inner.back.retain(|_, _| false);
-            self.inner.front_turns.disconnected();
+            self.disconnect();
         }
+    }
+
+    fn disconnect(&self) {
+        self.inner.front.retain(|_, _| false);
+        self.inner.back.retain(|_, _| false);
+        self.inner.front_turns.disconnected();
     }
 
     fn unavailable(&self, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {

@@ -13,12 +13,15 @@ use tokio_postgres::error::SqlState;
 
 /// How long after the last failed write the server is said to take none.
 const HOLDS: Duration = Duration::from_secs(30);
+/// Between two looks for another server behind the address.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What was noted last.
 #[derive(Debug)]
 pub(super) struct Unwritable {
     shard: usize,
     noted: Mutex<Option<(Instant, String)>>,
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Unwritable {
@@ -27,7 +30,18 @@ impl Unwritable {
         Self {
             shard,
             noted: Mutex::new(None),
+            looked: Mutex::new(None),
         }
+    }
+
+    /// Whether it is time to see if the address leads to another server by now.
+    pub(super) fn looks_again(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
     }
 
     /// Notes why a write failed, and tells it if it is news.
