@@ -258,6 +258,17 @@ fn every_fault_is_named_in_one_run() {
 }
 
 #[test]
+fn clicks_and_links_do_not_share_a_topic() {
+    let pairs = [("URLSHORT__CLASSIFY__TOPIC", "urlshort.clicks")];
+    let complaint = (
+        "classify.topic",
+        "of the clicks too",
+        "URLSHORT__CLASSIFY__TOPIC",
+    );
+    check_refused("", &pairs, &[complaint]);
+}
+
+#[test]
 fn what_cannot_go_together_is_refused() {
     let port = [("REDIS_PORT", "6379")];
     check_refused(

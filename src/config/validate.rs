@@ -102,6 +102,14 @@ pub(super) fn validate(
             Fault::new(problem, "choose another port for one of them"),
         );
     }
+    if !config.events.topic.is_empty() && config.events.topic == config.classify.topic {
+        let problem = format!(
+            "is {:?}, the topic of the clicks too",
+            config.classify.topic
+        );
+        let remedy = "choose another one: each topic has records of one kind";
+        check.complain("classify.topic", Fault::new(problem, remedy));
+    }
     ConfigError::unless_none(check.into_complaints(), config)
 }
 

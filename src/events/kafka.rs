@@ -6,7 +6,6 @@
 mod link;
 mod verdict;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +50,9 @@ const CREATE: Duration = Duration::from_secs(20);
 /// The most bytes one fetch asks for; a single larger batch comes all the same.
 const FETCH_BYTES: i32 = 1_048_576;
 
+/// The header that says whose click a record is.
+pub const CLUSTER: &str = "cluster";
+
 /// A Kafka topic with one partition a slot.
 #[derive(Debug, Clone)]
 pub struct Kafka {
@@ -64,6 +66,8 @@ pub struct BusRecord {
     pub key: Vec<u8>,
     /// The click, as JSON.
     pub value: Vec<u8>,
+    /// Whose click it is: the id of the cluster, in the header [`CLUSTER`].
+    pub cluster: Option<Arc<str>>,
 }
 
 /// One record of the log.
@@ -75,6 +79,8 @@ pub struct FetchedRecord {
     pub at: Timestamp,
     /// The click, as JSON.
     pub value: Vec<u8>,
+    /// The header [`CLUSTER`], if there is one.
+    pub cluster: Option<Vec<u8>>,
 }
 
 /// What a fetch brought.
@@ -168,6 +174,10 @@ impl Kafka {
             offset: found.offset,
             at: Timestamp::from_micros(found.record.timestamp.timestamp_micros()),
             value: found.record.value.unwrap_or_default(),
+            cluster: {
+                let mut headers = found.record.headers;
+                headers.remove(CLUSTER)
+            },
         });
         Ok(Fetched {
             records: records.collect(),
@@ -230,7 +240,11 @@ impl Kafka {
         let records = records.into_iter().map(|record| Record {
             key: Some(record.key),
             value: Some(record.value),
-            headers: BTreeMap::new(),
+            headers: record
+                .cluster
+                .map(|id| (CLUSTER.to_owned(), id.as_bytes().to_vec()))
+                .into_iter()
+                .collect(),
             timestamp,
         });
         let records = records.collect();

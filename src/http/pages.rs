@@ -10,6 +10,7 @@ use actix_web::web;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::cache::near::NearEntry;
 use crate::domain::calendar::Interval;
 use crate::domain::calendar::Zone;
 use crate::domain::click::Dimension;
@@ -184,11 +185,11 @@ pub(super) async fn followable(
     state: &Arc<AppState>,
     request: &HttpRequest,
     code: &ShortCode,
-) -> Result<(), ApiError> {
+) -> Result<Arc<NearEntry>, ApiError> {
     let (entry, _) = redirect::resolve(state, request, code).await?;
     let now = state.redirector.now();
     match entry.route().decide(now) {
-        Decision::Follow => Ok(()),
+        Decision::Follow => Ok(entry),
         Decision::NotFound => Err(redirect::missed(state, request, now)),
         Decision::Gone | Decision::Instead(_) => Err(redirect::gone(&entry)),
         Decision::Confirm | Decision::Malicious | Decision::Legal => Err(redirect::held(&entry)),
@@ -201,11 +202,19 @@ pub(super) async fn preview(
     request: &HttpRequest,
     code: &ShortCode,
 ) -> Result<HttpResponse, ApiError> {
-    followable(state, request, code).await?;
-    let link = state.links.find_public(code).await?;
+    let entry = followable(state, request, code).await?;
+    // A cache knows where it leads; what the shard alone knows is left out while it is away.
+    let link = match state.links.find_public(code).await {
+        Ok(link) => Some(link),
+        Err(LinkError::Unavailable(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let long_url = link
+        .as_ref()
+        .map_or(entry.target(), |link| &link.route.target);
     let peer = request.peer_addr().map(|peer| peer.ip());
     let base = Client::of(state, peer, request.headers()).base(state);
-    let host = url::Url::parse(&link.route.target)
+    let host = url::Url::parse(long_url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_default();
@@ -214,12 +223,15 @@ pub(super) async fn preview(
         state.pages.preview(&Preview {
             code: code.to_string(),
             short_url: format!("{base}/{code}"),
-            long_url: link.route.target.to_string(),
+            long_url: long_url.to_owned(),
             host,
-            category: labels::category(&link),
-            safety: labels::safety(&link).to_owned(),
-            title: link.title,
-            created: day(&link.created_at.to_string()),
+            category: link.as_ref().and_then(labels::category),
+            safety: link
+                .as_ref()
+                .map_or("more is not known at the moment", labels::safety)
+                .to_owned(),
+            created: link.as_ref().map(|link| day(&link.created_at.to_string())),
+            title: link.and_then(|link| link.title),
         }),
     )?;
     answer

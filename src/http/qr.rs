@@ -93,7 +93,7 @@ fn look(request: &HttpRequest) -> Result<Look, ApiError> {
         dark: [0; 3],
         light: [255; 3],
     };
-    for (name, value) in links::query(request) {
+    for (name, value) in links::query(request)? {
         match name.as_str() {
             "size" => match value.parse() {
                 Ok(size @ 64..=2_048) => look.size = size,

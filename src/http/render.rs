@@ -185,8 +185,8 @@ pub struct Preview {
     pub host: String,
     /// The title of the target, if anybody knows it.
     pub title: Option<String>,
-    /// When the link was made, for people.
-    pub created: String,
+    /// When the link was made, for people; nobody may know it at the moment.
+    pub created: Option<String>,
     /// What it is about, once that is known.
     pub category: Option<String>,
     /// What is known of its risk, for people.
@@ -378,7 +378,7 @@ mod tests {
             long_url: text.to_owned(),
             host: text.to_owned(),
             title: Some(text.to_owned()),
-            created: text.to_owned(),
+            created: Some(text.to_owned()),
         }
     }
 

@@ -112,12 +112,12 @@ fn range(
     let (mut from, mut to, mut zone) = (None, None, "UTC".to_owned());
     let (mut interval, mut kind, mut limit) =
         (Interval::default(), Kind::default(), DEFAULT_VALUES);
-    for (name, value) in links::query(request) {
+    for (name, value) in links::query(request)? {
         match name.as_str() {
             "from" => from = Some(value),
             "to" => to = Some(value),
             "tz" => zone = value,
-            "interval" => {
+            "interval" if !values => {
                 interval = Interval::from_word(&value).ok_or_else(|| {
                     parameter(
                         "interval",

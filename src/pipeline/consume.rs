@@ -90,6 +90,8 @@ pub async fn partition(
         next: lease.next_offset,
         lease,
         verified: false,
+        foreign: 0,
+        told: false,
     };
     let mut backoff = Backoff::default();
     let mut undecodable = 0;
@@ -150,6 +152,10 @@ struct Reader {
     lease: Lease,
     next: i64,
     verified: bool,
+    /// Clicks of other clusters among what was read last.
+    foreign: u64,
+    /// Whether that was told.
+    told: bool,
 }
 
 impl Reader {
@@ -192,12 +198,22 @@ impl Reader {
         Ok(self.consumer.loops.pause(busy, records))
     }
 
-    fn batch(&self, fetched: Fetched) -> (RollupBatch, Option<i64>) {
+    fn batch(&mut self, fetched: Fetched) -> (RollupBatch, Option<i64>) {
         let slot = self.lease.slot;
         let mut batch = RollupBatch::default();
         let mut last = None;
+        let ours = self.consumer.store.cluster();
         for record in fetched.records {
             last = Some(record.offset);
+            // Without the header it comes from a release that did not write it.
+            let is_foreign = record.cluster.as_deref().is_some_and(|id| {
+                let ours = ours.as_ref().map(|row| row.cluster_id.as_bytes());
+                ours.is_some_and(|ours| ours != id)
+            });
+            if is_foreign {
+                self.foreign += 1;
+                continue;
+            }
             match codec::from_json(&record.value, slot) {
                 Ok(click) => batch.clicks.push(&click),
                 Err(error) => batch.dead.push(DeadEvent {
@@ -212,8 +228,19 @@ impl Reader {
 
     async fn roll_up(&mut self, mut batch: RollupBatch, to: i64) -> Result<(), Trouble> {
         let identity = batch.clicks.last();
-        // A record that is no click cannot be remembered: then nothing is, and nothing is compared.
-        let last = identity.filter(|_| batch.dead.is_empty());
+        // A record that is no click of ours cannot be remembered: then nothing is compared.
+        let foreign = std::mem::take(&mut self.foreign);
+        let last = identity.filter(|_| batch.dead.is_empty() && foreign == 0);
+        if foreign > 0 {
+            telemetry::clicks_ignored(foreign);
+            if !std::mem::replace(&mut self.told, true) {
+                tracing::warn!(
+                    slot = self.lease.slot.number(),
+                    "clicks of another cluster come through this topic and are not counted here: \
+                     give each cluster a topic of its own (events.topic)"
+                );
+            }
+        }
         let lost = batch.offset.take().and_then(|offset| offset.lost);
         batch.offset = Some(OffsetMove {
             slot: self.lease.slot,

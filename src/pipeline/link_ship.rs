@@ -65,6 +65,7 @@ fn batch_by_slot(batch: Vec<LinkEvent>) -> BTreeMap<Slot, Vec<BusRecord>> {
         let record = BusRecord {
             key: event.code.clone().into_bytes(),
             value: serde_json::to_vec(&event).unwrap_or_default(),
+            cluster: None,
         };
         slots.entry(Slot::of(&event.code)).or_default().push(record);
     }

@@ -263,12 +263,15 @@ async fn send(
 async fn send_clicks(shipper: &Shipper, slot: Slot, clicks: &ClickBatch) -> Result<(), BusError> {
     let mut batch: Vec<BusRecord> = Vec::new();
     let mut bytes = 0;
+    let identity = shipper.store.cluster();
+    let cluster: Option<Arc<str>> = identity.map(|row| row.cluster_id.as_str().into());
     for click in clicks.clicks() {
         let value = codec::to_json(&click);
         bytes += value.len();
         batch.push(BusRecord {
             key: click.code.as_bytes().to_vec(),
             value,
+            cluster: cluster.clone(),
         });
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             send_batch(shipper, slot, std::mem::take(&mut batch)).await?;

@@ -40,6 +40,10 @@ impl Store {
                 "no shard is configured".to_owned(),
             ])));
         };
+        let doubled = self.doubled().await?;
+        if !doubled.is_empty() {
+            return Ok(Some(Judgement::Refused(doubled)));
+        }
         let shard = |member: &Member| MapShard {
             id: Uuid::now_v7().simple().to_string(),
             weight: member.weight,
@@ -66,6 +70,46 @@ impl Store {
             )
             .await?;
         Ok(None)
+    }
+
+    /// Shards of the configuration that are one database, told before anything is founded there: each
+    /// leaves a mark, and whoever reads more than one has been named twice.
+    async fn doubled(&self) -> Result<Vec<String>, StoreError> {
+        if self.members().len() < 2 {
+            return Ok(Vec::new());
+        }
+        let prefix = format!("named/{}/", Uuid::now_v7().simple());
+        let mark = |member: &Member| format!("{prefix}{:04}", member.place);
+        for member in self.members() {
+            let row = DataRow {
+                key: mark(member),
+                version: 1,
+                value: String::new(),
+            };
+            member.shard.put_data(&row).await?;
+        }
+        let mut doubled = Vec::new();
+        for member in self.members() {
+            let rows = member.shard.data().await?;
+            let first = rows
+                .iter()
+                .map(|row| &row.key)
+                .filter(|key| key.starts_with(&prefix));
+            if let Some(first) = first.min().filter(|key| **key != mark(member)) {
+                let first = first.trim_start_matches(&prefix).parse::<usize>().ok();
+                if let Some(other) = first.and_then(|place| self.members().get(place)) {
+                    doubled.push(format!(
+                        "{} and {} are the same database: name each shard once",
+                        other.label(),
+                        member.label()
+                    ));
+                }
+            }
+        }
+        for member in self.members() {
+            member.shard.drop_data(&[mark(member)]).await?;
+        }
+        Ok(doubled)
     }
 
     /// Shard 0 has the plan; give each other shard its part. Two processes may do so at once.

@@ -100,7 +100,7 @@ pub(super) const CLICKS_DUPLICATE: Metric = counter(
 );
 pub(super) const CLICKS_IGNORED: Metric = counter(
     "urlshort_clicks_ignored_total",
-    "Clicks on links that are unknown or purged.",
+    "Clicks on links that are unknown or purged, or of another cluster.",
 );
 pub(super) const CLICKS_DEAD: Metric = counter(
     "urlshort_clicks_dead_total",

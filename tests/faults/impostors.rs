@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clicks::distributed;
+use crate::ledger::counted;
 use crate::ledger::make_links;
 use crate::process;
 use crate::process::Environment;
@@ -91,4 +93,71 @@ fn another_database_behind_the_address_of_a_shard_is_neither_read_nor_written() 
         .map(|url| servers::psql(url, &[ACTIVE]).parse().unwrap())
         .collect();
     assert_eq!(active.iter().sum::<u32>(), 64, "{active:?}");
+}
+
+#[test]
+fn nothing_is_written_to_a_file_that_is_not_there_any_more() {
+    let folder = Folder::new();
+    let serve = process::serve(&folder.0, &Environment::default());
+    serve.ready();
+    let mut client = serve.client();
+    let code = make_links(&mut client, 1).remove(0);
+    let body = "{\"long_url\":\"https://example.com/\"}";
+    let (path, aside) = (folder.0.join("data/shard-0.db"), folder.0.join("aside.db"));
+    std::fs::rename(&path, &aside).unwrap();
+    assert_eq!(client.post("/api/v1/links", body).unwrap().status, 503);
+    let told = client.get("/readyz").unwrap().body;
+    assert!(told.contains("deleted or replaced"), "{told}");
+    assert_eq!(client.get(&format!("/{code}")).unwrap().status, 302);
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(client.post("/api/v1/links", body).unwrap().status, 201);
+}
+
+#[test]
+fn clicks_of_another_cluster_on_the_same_topic_are_not_counted() {
+    let Some(kafka) = servers::shared("URLSHORT_TEST_KAFKA") else {
+        return;
+    };
+    let Some(environment) = distributed(&kafka) else {
+        return;
+    };
+    let Some(other) = servers::database(0) else {
+        return;
+    };
+    let folders: Vec<Folder> = (0..4).map(|_| Folder::new()).collect();
+    // The last value of a name holds.
+    let theirs = environment
+        .0
+        .iter()
+        .filter(|(name, _)| !name.starts_with("DB_SHARD_"))
+        .fold(Environment::default(), |all, (name, value)| {
+            all.with(name, value)
+        })
+        .with("DB_SHARD_0_URL", other);
+    let environments = [&environment, &theirs];
+    let clusters: Vec<_> = environments
+        .iter()
+        .zip(folders.chunks(2))
+        .map(|(environment, folders)| {
+            let serve = process::serve(&folders[0].0, environment);
+            serve.ready();
+            let counter = process::analytics(&folders[1].0, environment);
+            let body = "{\"long_url\":\"https://example.com/\",\"code\":\"both\"}";
+            let made = serve.client().post("/api/v1/links", body).unwrap();
+            assert_eq!(made.status, 201);
+            (serve, counter)
+        })
+        .collect();
+    for ((serve, _), visits) in clusters.iter().zip([7, 3]) {
+        for _ in 0..visits {
+            assert_eq!(serve.client().get("/both").unwrap().status, 302);
+        }
+    }
+    for ((serve, _), visits) in clusters.iter().zip([7, 3]) {
+        let seen = until("all is counted", Duration::from_secs(60), || {
+            counted(&mut serve.client(), "both")
+                .filter(|seen| seen.complete && seen.clicks >= visits)
+        });
+        assert_eq!(seen.clicks, visits);
+    }
 }

@@ -64,6 +64,16 @@ fn a_frozen_shard_costs_only_what_nobody_has_cached() {
             );
         }
     }
+    for code in &codes {
+        let preview = visitor.get(&format!("/{code}+")).unwrap();
+        assert_eq!(preview.status, 200, "{}", preview.body);
+        assert!(
+            preview.body.contains("https://example.com/"),
+            "{}",
+            preview.body
+        );
+        assert_eq!(visitor.get(&format!("/{code}/qr.svg")).unwrap().status, 200);
+    }
     for code in &away {
         let answer = stranger.get(&format!("/{code}")).unwrap();
         assert_eq!(answer.status, 503);

@@ -124,6 +124,26 @@ fn the_same_shard_twice_is_refused() {
 }
 
 #[test]
+fn one_empty_database_with_two_names_is_refused_before_anything_is_founded() {
+    let folder = Folder::new();
+    let full = format!("sqlite:{}", folder.0.join("a.db").display());
+    let mut names = vec![(file("a"), full)];
+    if let Some(server) = servers::database(0) {
+        names.push((server.clone(), server.replace("127.0.0.1", "localhost")));
+    }
+    for (one, other) in names {
+        let (status, log) = process::refused(&folder.0, &shards(&[&one, &other]));
+        assert_eq!(status, Some(78), "{log}");
+        assert!(log.contains("are the same database"), "{log}");
+        let serve = process::serve(&folder.0, &shards(&[&one]));
+        serve.ready();
+        let codes = make_links(&mut serve.client(), 3);
+        all_followed(&mut serve.client(), &codes);
+        assert_eq!(serve.stop(), Some(0));
+    }
+}
+
+#[test]
 fn shards_of_different_clusters_are_refused() {
     let folder = Folder::new();
     let (a, b) = (file("a"), file("b"));

@@ -84,6 +84,7 @@ fn what_a_list_cannot_be_asked_is_refused_by_name() {
         for (query, name) in [
             ("limit=0", "limit"),
             ("limit=201", "limit"),
+            ("limit=1&limit=2", "limit"),
             ("limit=x", "limit"),
             ("cursor=zz", "cursor"),
             ("cursor=ff", "cursor"),

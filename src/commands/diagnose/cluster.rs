@@ -48,6 +48,8 @@ pub(super) fn judge(looks: &[Look]) -> (Vec<Finding>, Verdict) {
     let contradictions = contradictions(&known);
     let lacks_owner = missing.len() > n_away + n_empty;
     let refused = lacks_owner || !contradictions.is_empty();
+    // Whose slots they are cannot be told before that is mended.
+    let slots = contradictions.is_empty().then(|| slots(&known));
     findings.extend(contradictions);
     if lacks_owner {
         let what = format!(
@@ -61,7 +63,7 @@ pub(super) fn judge(looks: &[Look]) -> (Vec<Finding>, Verdict) {
         );
         findings.push(Finding::fail(CLUSTER, what, remedy));
     }
-    findings.push(slots(&known));
+    findings.extend(slots);
     let verdict = if refused {
         Verdict::Broken
     } else {

@@ -68,7 +68,7 @@ pub(in crate::http) async fn list(
 fn list_filter(request: &HttpRequest) -> Result<(ListFilter, usize), ApiError> {
     let mut filter = ListFilter::default();
     let mut limit = DEFAULT_PAGE;
-    for (name, value) in query(request) {
+    for (name, value) in query(request)? {
         match name.as_str() {
             "limit" => match value.parse() {
                 Ok(number @ 1..=MAX_PAGE) => limit = number,

@@ -129,7 +129,7 @@ pub(super) async fn delete(
     let caller = caller_with(&state, &request, Scope::LinksDelete)?;
     let code = code(&path)?;
     let mut purge = false;
-    for (name, value) in query(&request) {
+    for (name, value) in query(&request)? {
         match (name.as_str(), value.as_str()) {
             ("purge", "true") => purge = true,
             ("purge", "false") => purge = false,
@@ -150,18 +150,28 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The decoded parameters of a URL.
-pub(super) fn query(request: &HttpRequest) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(request.query_string().as_bytes())
-        .into_owned()
-        .collect()
+/// The decoded parameters of a URL; of one that is there twice, one would be ignored in silence.
+pub(super) fn query(request: &HttpRequest) -> Result<Vec<(String, String)>, ApiError> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(request.query_string().as_bytes()) {
+        if all.iter().any(|(known, _)| *known == name) {
+            let problem = "is there twice; name it once";
+            return Err(parameter(&shown(&name), "repeated_parameter", problem));
+        }
+        all.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(all)
+}
+
+/// A name that was sent, as it can be told.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// A misspelt parameter must not be silence.
 pub(super) fn unknown_parameter(name: &str) -> ApiError {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     parameter(
-        &shown,
+        &shown(name),
         "unknown_parameter",
         "is no parameter here; is it misspelt?",
     )

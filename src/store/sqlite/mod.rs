@@ -16,6 +16,7 @@ mod stats;
 mod threads;
 mod vitals;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// committed would only do its work twice.
 const ROLLUP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Another file, or none, stands under the shard's name.
+#[derive(Debug, thiserror::Error)]
+#[error("its file was deleted or replaced under the running process: put it back, or restart")]
+struct FileReplaced;
+
 /// A file-backed shard.
 #[derive(Debug, Clone)]
 pub struct SqliteShard {
@@ -55,6 +61,8 @@ struct Inner {
     shard: usize,
     path: PathBuf,
     threads: OnceLock<Threads>,
+    /// The file that was opened: its device and its number there.
+    opened: OnceLock<(u64, u64)>,
     connecting: Mutex<()>,
     /// Why the last write failed.
     unwritable: ArcSwapOption<String>,
@@ -72,6 +80,7 @@ impl SqliteShard {
                 shard,
                 path,
                 threads,
+                opened: OnceLock::new(),
                 connecting: Mutex::new(()),
                 unwritable: ArcSwapOption::empty(),
             }),
@@ -93,8 +102,25 @@ impl SqliteShard {
             Ok(opened) => opened.map_err(|error| self.failure(error))?,
             Err(panicked) => return Err(self.unavailable(panicked)),
         };
+        if let Some(file) = identity(&self.inner.path) {
+            self.inner.opened.get_or_init(|| file);
+        }
         drop(self.inner.threads.set(threads));
         Ok(())
+    }
+
+    /// What is written to a file that nobody finds under its name is lost with this process.
+    fn check_file(&self) -> Result<(), StoreError> {
+        let is_there = self
+            .inner
+            .opened
+            .get()
+            .is_none_or(|opened| identity(&self.inner.path).as_ref() == Some(opened));
+        if is_there {
+            Ok(())
+        } else {
+            Err(self.unavailable(FileReplaced))
+        }
     }
 
     /// Whether it is open.
@@ -121,7 +147,19 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let written = self.wait(self.threads()?.write(job), DEADLINE).await;
+        self.write_within(job, DEADLINE).await
+    }
+
+    async fn write_within<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        deadline: Duration,
+    ) -> Result<T, StoreError> {
+        let threads = self.threads()?;
+        let written = match self.check_file() {
+            Ok(()) => self.wait(threads.write(job), deadline).await,
+            Err(error) => Err(error),
+        };
         self.note(&written);
         written
     }
@@ -157,9 +195,7 @@ impl SqliteShard {
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let written = self.wait(self.threads()?.write(job), ROLLUP_DEADLINE).await;
-        self.note(&written);
-        written
+        self.write_within(job, ROLLUP_DEADLINE).await
     }
 
     async fn wait<T>(
@@ -241,6 +277,12 @@ fn require_active(connection: &Connection, slot: Slot) -> rusqlite::Result<()> {
             Some("US001".to_owned()),
         ))
     }
+}
+
+/// What tells a file from every other one, whatever its name is.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.dev(), facts.ino()))
 }
 
 /// This machine's clock.
