@@ -4,9 +4,6 @@ mod admin_key;
 mod labels;
 mod settings;
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -46,9 +43,6 @@ pub use admin_key::first_admin_key;
 pub use labels::classifier;
 pub use labels::labeller;
 pub use labels::link_bus;
-
-/// What every file of `SQLite` begins with.
-const SQLITE_HEAD: &[u8; 16] = b"SQLite format 3\0";
 
 /// Why nothing can be built.
 #[derive(Debug, thiserror::Error)]
@@ -266,14 +260,19 @@ pub async fn unnamed_shards(config: &Config) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
-        // A spool is a database too, and may be locked for life.
-        let is_spool = entry.file_name().to_string_lossy().starts_with("spool-");
-        if is_spool
-            || !is_database(&path)
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_beside = ["-wal", "-shm", "-journal", ".lock"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix));
+        if is_beside
+            || name.starts_with("spool-")
             || path.canonicalize().is_ok_and(|path| named.contains(&path))
         {
             continue;
         }
+        // SQLite itself finds out what is no database: to open a file that this process works on, by
+        // whatever name, and to close it again would end the locks that SQLite has on it.
         let Ok(shard) = Shard::of(usize::MAX, &ShardUrl::Sqlite(path.clone())) else {
             continue;
         };
@@ -283,13 +282,6 @@ pub async fn unnamed_shards(config: &Config) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// Whether a file begins as `SQLite`'s do, whatever its name is.
-fn is_database(path: &Path) -> bool {
-    let mut head = [0; SQLITE_HEAD.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head == *SQLITE_HEAD
 }
 
 /// How many shards of which kind there are, for people.
