@@ -288,7 +288,10 @@ impl Transformer {
 /// every text.
 fn largest_id(tokenizer: &Tokenizer) -> usize {
     let around = tokenizer.encode("a", true).ok();
-    let around = around.iter().flat_map(|text| text.get_ids()).copied();
+    let around = around
+        .iter()
+        .flat_map(tokenizers::Encoding::get_ids)
+        .copied();
     let words = tokenizer.get_vocab(true).into_values();
     words.chain(around).max().map_or(0, |id| id as usize)
 }

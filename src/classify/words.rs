@@ -176,6 +176,7 @@ fn price_of(letters: usize, known: f32) -> f32 {
 }
 
 /// What it costs to read letters as a word that is not known, from one letter on.
+#[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
 const UNKNOWN: [f32; LONGEST_PART] = {
     let mut prices = [9.0 + 3.5; LONGEST_PART];
     let mut at = 1;
