@@ -113,7 +113,10 @@ impl RiskRules {
         let faint = !guarded && lures.clone().count() == 1 && { lures.clone() }
             .all(|word| self.words.faint.contains(word));
         let lures = if faint { 0 } else { lures.count() };
-        let doubted = asking.often || asking.bait > 0 || lures > 0;
+        // A word that nothing is known of is a reason to doubt beside a guarded name.
+        let odd = |word: &str| word.len() > 3 && !idle(word) && !self.words.plain.contains(word);
+        let doubted =
+            asking.often || asking.bait > 0 || lures > 0 || guarded && words.clone().any(odd);
         let is_plain = |word: &str| self.is_plain(word, doubted);
         let hard = |word: &str| self.words.is_hard(word) && !is_plain(word);
         let mut parts = borrowed.label.split('-');
