@@ -147,6 +147,28 @@ fn broken(folder: &Path, name: &str, content: Option<&[u8]>) -> PathBuf {
     copy
 }
 
+/// The same with a checksum that is right.
+fn altered(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let copy = broken(folder, name, Some(content.as_bytes()));
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    let digest = {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(content.as_bytes());
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let lines = sums.lines().map(|line| match line.split_once("  ") {
+        Some((_, file)) if file == name => format!("{digest}  {name}"),
+        _ => line.to_owned(),
+    });
+    let lines: Vec<String> = lines.collect();
+    fs::remove_file(copy.join("SHA256SUMS")).unwrap();
+    fs::write(copy.join("SHA256SUMS"), lines.join("\n")).unwrap();
+    copy
+}
+
 #[track_caller]
 fn told(folder: &Path, word: &str) {
     let classifier = Classifier::new(Vec::new());
@@ -196,20 +218,20 @@ fn a_damaged_or_foreign_model_is_told_and_the_rules_go_on() {
     }
     // Another architecture, with checksums that are right.
     let other = config.replace("\"bert\"", "\"gpt2\"");
-    let copy = broken(&folder, "config.json", Some(other.as_bytes()));
-    let digest = {
-        use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(other.as_bytes());
-        digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
-    let mut lines: Vec<String> = sums.lines().map(str::to_owned).collect();
-    lines[0] = format!("{digest}  config.json");
-    fs::remove_file(copy.join("SHA256SUMS")).unwrap();
-    fs::write(copy.join("SHA256SUMS"), lines.join("\n")).unwrap();
+    let copy = altered(&folder, "config.json", &other);
     told(&copy, "gpt2");
+    fs::remove_dir_all(copy).unwrap();
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_told_when_it_is_loaded() {
+    let Some(folder) = folder() else { return };
+    let tokenizer = fs::read_to_string(folder.join("tokenizer.json")).unwrap();
+    let mut facts: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    // As many words as before; one of them stands behind the last row of the model.
+    facts["model"]["vocab"]["garden"] = 40_000.into();
+    let copy = altered(&folder, "tokenizer.json", &facts.to_string());
+    told(&copy, "40000");
     fs::remove_dir_all(copy).unwrap();
 }
 
@@ -224,6 +246,8 @@ fn a_head_of_another_version_says_how_to_make_one() {
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/classify/data/corpus");
 const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/classify/data/real.tsv");
+
+const FRESH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/classify/data/fresh.tsv");
 
 /// The figures of a set, well-known sites hidden.
 fn measure(classifier: &Classifier, examples: &[Labelled]) -> Figures {
@@ -299,7 +323,8 @@ fn the_real_pages_stand_in_no_corpus_and_cover_every_category() {
         .map(site)
         .collect();
     let real = corpus::read(Path::new(REAL)).unwrap();
-    for one in &real {
+    let fresh = corpus::read(Path::new(FRESH)).unwrap();
+    for one in real.iter().chain(&fresh) {
         assert!(!known.contains(&site(one)), "{}", one.question.url);
     }
     for category in Category::ALL {

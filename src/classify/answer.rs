@@ -15,6 +15,12 @@ pub struct Question {
     pub title: Option<String>,
 }
 
+impl AsRef<Self> for Question {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// Who decided the category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -61,7 +61,7 @@ pub(super) struct Brands {
     /// The brands and every host of theirs.
     sites: HashSet<&'static str>,
     /// Hosts of brands that are no word of anything else, and whose they are.
-    hosts: HashMap<&'static str, &'static str>,
+    hosts: HashMap<Box<str>, &'static str>,
     /// Brands whose names nobody else has a use for.
     strict: HashSet<&'static str>,
 }
@@ -84,11 +84,13 @@ impl Brands {
         }
         let sites = names.iter().chain(own.values().flatten()).copied();
         // In one order, so that a host that two brands share is always that of the same one.
-        let mut hosts = HashMap::new();
+        let mut hosts: HashMap<Box<str>, &'static str> = HashMap::new();
         for brand in &names {
             let of_it = own.get(brand).into_iter().flatten();
             for host in of_it.filter(|host| host.len() >= LONG_HOST) {
-                hosts.entry(*host).or_insert(*brand);
+                hosts.entry((*host).into()).or_insert(*brand);
+                let joined = host.replace('-', "");
+                hosts.entry(joined.into()).or_insert(*brand);
             }
         }
         let strict = BRANDS.lines().filter_map(|line| line.strip_prefix('!'));
@@ -268,9 +270,10 @@ fn look_alikes(text: &str) -> Vec<String> {
             .replace("rn", "m")
             .replace("vv", "w")
     };
-    let has_digits = text.contains(['0', '1', '3', '4', '5', '7']);
+    let digit = |byte: u8| matches!(byte, b'0' | b'1' | b'3' | b'4' | b'5' | b'7');
+    let mut pairs = text.as_bytes().windows(2);
     let mut readings = Vec::new();
-    if has_digits || text.contains("rn") || text.contains("vv") {
+    if text.bytes().any(digit) || pairs.any(|pair| pair == b"rn" || pair == b"vv") {
         readings.push(digits(text, "l"));
         readings.push(digits(text, "i"));
         // The Cyrillic palochka is an i and an l.

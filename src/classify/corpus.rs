@@ -22,6 +22,12 @@ pub struct Labelled {
     pub question: Question,
 }
 
+impl AsRef<Question> for Labelled {
+    fn as_ref(&self) -> &Question {
+        &self.question
+    }
+}
+
 /// The part of a corpus that a site belongs to: all its URLs stand in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

@@ -48,8 +48,8 @@ fn dense(heard: &Heard) -> Vec<f32> {
     let mut sum: Scores = [0.0; Category::COUNT];
     for (place, weight) in places.into_iter().zip(WEIGHTS) {
         for (score, total) in place.iter().zip(&mut sum) {
-            // The third word for the same says less than the first.
-            numbers.push(score.ln_1p());
+            // The third word for the same says less than the first; most say nothing.
+            numbers.push(if *score == 0.0 { 0.0 } else { score.ln_1p() });
             *total += weight * score;
         }
     }

@@ -90,6 +90,16 @@ impl Fetcher {
         }
     }
 
+    /// One that visits servers of tests, too.
+    #[cfg(test)]
+    pub(crate) fn anywhere() -> Self {
+        Self {
+            is_forbidden: |_| false,
+            ports: |_| true,
+            ..Self::new()
+        }
+    }
+
     /// Gives questions without a title that of their page, where it answers.
     pub async fn fill_titles(&self, questions: &mut [Question]) {
         let asked = questions.iter_mut().filter(|one| one.title.is_none());
@@ -361,14 +371,6 @@ mod tests {
         (port, seen)
     }
 
-    fn open() -> Fetcher {
-        Fetcher {
-            is_forbidden: |_| false,
-            ports: |_| true,
-            ..Fetcher::new()
-        }
-    }
-
     fn html(body: &str) -> String {
         format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n{body}")
     }
@@ -378,7 +380,7 @@ mod tests {
         let body = "<html lang=\"de\"><head><meta name='description' content=\"Suppen &amp; mehr\">\
                     <TITLE>\n Omas   K\u{fc}che </TITLE>";
         let (port, _) = server(html(body)).await;
-        let page = open()
+        let page = Fetcher::anywhere()
             .page(&format!("http://127.0.0.1:{port}/x"))
             .await
             .unwrap();
@@ -450,7 +452,9 @@ mod tests {
     async fn circles_other_types_and_endless_pages_end() {
         let circle = "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n".to_owned();
         let (port, seen) = server(circle).await;
-        let refused = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        let refused = Fetcher::anywhere()
+            .page(&format!("http://127.0.0.1:{port}/"))
+            .await;
         assert!(
             matches!(refused, Err(FetchError::Forbidden(_))),
             "{refused:?}"
@@ -459,14 +463,14 @@ mod tests {
         let (port, _) =
             server("HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\nx".to_owned()).await;
         assert!(
-            open()
+            Fetcher::anywhere()
                 .page(&format!("http://127.0.0.1:{port}/"))
                 .await
                 .is_err()
         );
         let long = html(&format!("<title>front</title>{}", "x".repeat(2 * LARGEST)));
         let (port, _) = server(long).await;
-        let page = open()
+        let page = Fetcher::anywhere()
             .page(&format!("http://127.0.0.1:{port}/"))
             .await
             .unwrap();
@@ -496,14 +500,16 @@ mod tests {
     async fn a_page_that_trickles_or_breaks_off_is_read_as_far_as_it_came() {
         let hurried = || Fetcher {
             reading: Duration::from_millis(300),
-            ..open()
+            ..Fetcher::anywhere()
         };
         let port = trickle(html("<title>slow</title><p>and so on")).await;
         let page = hurried().page(&format!("http://127.0.0.1:{port}/")).await;
         assert_eq!(page.unwrap().title, "slow");
         // With the patience of every day: the end of the head is enough.
         let port = trickle(html("<title>slow</title></head>")).await;
-        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        let page = Fetcher::anywhere()
+            .page(&format!("http://127.0.0.1:{port}/"))
+            .await;
         assert_eq!(page.unwrap().title, "slow");
         let port = trickle(html("")).await;
         let page = hurried().page(&format!("http://127.0.0.1:{port}/")).await;
@@ -511,10 +517,14 @@ mod tests {
         let chunked =
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
         let (port, _) = server(format!("{chunked}14\r\n<title>front</title>\r\nzz\r\n")).await;
-        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        let page = Fetcher::anywhere()
+            .page(&format!("http://127.0.0.1:{port}/"))
+            .await;
         assert_eq!(page.unwrap().title, "front");
         let (port, _) = server(format!("{chunked}zz\r\n")).await;
-        let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+        let page = Fetcher::anywhere()
+            .page(&format!("http://127.0.0.1:{port}/"))
+            .await;
         assert!(matches!(page, Err(FetchError::Failed(_))), "{page:?}");
     }
 
@@ -526,7 +536,9 @@ mod tests {
         let bomb = format!("{ok}Content-Encoding: gzip\r\n\r\n<title>x</title>");
         for answer in [enormous, many, bomb] {
             let (port, _) = server(answer).await;
-            let page = open().page(&format!("http://127.0.0.1:{port}/")).await;
+            let page = Fetcher::anywhere()
+                .page(&format!("http://127.0.0.1:{port}/"))
+                .await;
             assert!(matches!(page, Err(FetchError::Failed(_))), "{page:?}");
         }
     }

@@ -54,6 +54,21 @@ impl Lengths {
 pub(super) struct Set(u32);
 
 impl Set {
+    /// The lengths up to `most`, shortest first.
+    pub(super) fn up_to(self, most: usize) -> impl Iterator<Item = usize> {
+        let mut bits = self.0 & (bit(most) | (bit(most) - 1));
+        std::iter::from_fn(move || {
+            let length = bits.trailing_zeros();
+            bits &= bits.checked_sub(1)?;
+            usize::try_from(length).ok()
+        })
+    }
+
+    /// The same, and one and two.
+    pub(super) const fn with_short(self) -> Self {
+        Self(self.0 | bit(1) | bit(2))
+    }
+
     /// Whether a word of this length, three or more, is worth looking for.
     pub(super) const fn may_hold(self, length: usize) -> bool {
         self.0 & bit(length) != 0

@@ -38,6 +38,9 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
 
 /// `mineCraftMods` → `mine`, `Craft`, `Mods`; capitals in a row stay together.
 pub(super) fn camel(text: &str) -> Vec<&str> {
+    if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return vec![text];
+    }
     let mut parts = Vec::new();
     let mut start = 0;
     let mut before_is_lower = false;
@@ -54,6 +57,10 @@ pub(super) fn camel(text: &str) -> Vec<&str> {
 
 /// `play4free` → `play`, `4`, `free`.
 pub(super) fn letters_and_digits(text: &str) -> Vec<&str> {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    if digits == 0 || digits == text.len() {
+        return vec![text];
+    }
     let mut parts = Vec::new();
     let mut start = 0;
     let mut before: Option<bool> = None;
@@ -71,29 +78,37 @@ pub(super) fn letters_and_digits(text: &str) -> Vec<&str> {
 
 /// What names one thing of many and says nothing: numbers, hex, random letters.
 pub(super) fn is_identifier(text: &str) -> bool {
-    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    if letters == 0 || text.len() > 48 {
+    if text.len() > 48 {
         return true;
     }
-    let hex = text.len() >= 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) && digits > 0;
-    let changes = text
-        .as_bytes()
-        .windows(2)
-        .filter(|two| matches!(two, [a, b] if a.is_ascii_digit() != b.is_ascii_digit()))
-        .count();
-    let vowels = text
-        .chars()
-        .filter(|c| "aeiouyAEIOUYäöüéèêàáíóúâôîãõ".contains(*c))
-        .count();
-    hex || digits > letters
+    let ascii = text.is_ascii();
+    let (mut letters, mut digits, mut vowels, mut changes) = (0, 0, 0, 0);
+    let (mut is_hex, mut before_is_digit) = (true, None);
+    for byte in text.bytes() {
+        let digit = byte.is_ascii_digit();
+        letters += usize::from(byte.is_ascii_alphabetic());
+        digits += usize::from(digit);
+        vowels += usize::from(matches!(
+            byte | 0x20,
+            b'a' | b'e' | b'i' | b'o' | b'u' | b'y'
+        ));
+        is_hex &= byte.is_ascii_hexdigit();
+        changes += usize::from(before_is_digit.is_some_and(|before| before != digit));
+        before_is_digit = Some(digit);
+    }
+    if !ascii {
+        letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    }
+    letters == 0
+        || is_hex && digits > 0 && text.len() >= 6
+        || digits > letters
         || (changes >= 3 && text.len() >= 8)
-        || (letters >= 8 && vowels * 8 < letters && text.is_ascii())
+        || (letters >= 8 && vowels * 8 < letters && ascii)
 }
 
 const LONGEST_STOP: usize = 7;
 /// Says nothing of what a page is about, in any of the languages; sorted.
-const STOP: [&str; 127] = [
+const STOP: [u64; 127] = packed([
     "al", "an", "and", "are", "article", "artikel", "as", "asp", "aspx", "at", "au", "auf", "aux",
     "be", "by", "che", "com", "con", "content", "da", "dans", "das", "de", "default", "del",
     "della", "dem", "den", "der", "des", "detail", "details", "di", "die", "do", "dos", "du", "e",
@@ -104,10 +119,35 @@ const STOP: [&str; 127] = [
     "que", "ref", "s", "se", "show", "src", "sur", "t", "that", "the", "this", "to", "uk", "um",
     "uma", "un", "una", "und", "une", "us", "utm", "v", "view", "von", "w", "was", "we", "with",
     "www", "y", "you", "your", "zu",
-];
+]);
+
+/// Short words as numbers of the same order: comparing these is one step.
+#[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
+const fn packed<const COUNT: usize>(words: [&str; COUNT]) -> [u64; COUNT] {
+    let mut numbers = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        numbers[at] = pack(words[at].as_bytes());
+        at += 1;
+    }
+    numbers
+}
+
+/// Up to eight bytes as a number, the first one in front.
+const fn pack(word: &[u8]) -> u64 {
+    let (mut number, mut rest, mut room) = (0, word, 8);
+    while let [byte, behind @ ..] = rest
+        && room > 0
+    {
+        number = number << 8 | *byte as u64;
+        (rest, room) = (behind, room - 1);
+    }
+    number << (room * 8 % 64)
+}
 
 pub(super) fn is_word(text: &str) -> bool {
     (2..=32).contains(&text.len())
-        && text.chars().any(char::is_alphabetic)
-        && (text.len() > LONGEST_STOP || STOP.binary_search(&text).is_err())
+        && (text.bytes().any(|byte| byte.is_ascii_alphabetic())
+            || !text.is_ascii() && text.chars().any(char::is_alphabetic))
+        && (text.len() > LONGEST_STOP || STOP.binary_search(&pack(text.as_bytes())).is_err())
 }

@@ -28,6 +28,7 @@ mod letters;
 pub mod lexicon;
 #[cfg(feature = "classify")]
 mod model_files;
+mod model_state;
 mod page;
 pub mod risk;
 pub mod train;
@@ -40,6 +41,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use url::Url;
 
 pub use crate::classify::answer::Answer;
 pub use crate::classify::answer::Decided;
@@ -50,6 +52,8 @@ use crate::classify::head::Head;
 use crate::classify::head::Shares;
 use crate::classify::lexicon::Lexicon;
 use crate::classify::lexicon::Spoke;
+pub use crate::classify::model_state::ModelError;
+pub use crate::classify::model_state::verify_model;
 use crate::classify::risk::Assessment;
 use crate::classify::risk::RiskRules;
 use crate::classify::words::Words;
@@ -59,7 +63,7 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 5;
+const GENERATION: i32 = 6;
 /// The head of the rules, and that of the model the weights were trained with.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 #[cfg(feature = "classify")]
@@ -72,22 +76,6 @@ const MANY: usize = 512;
 /// How much a well-known site counts against what its words say.
 const SITE_SHARE: f32 = 0.6;
 
-/// Why a model cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The folder does not hold a model that this program can use.
-    #[error("classify.model_dir: {} cannot be used: {why}", folder.display())]
-    Unusable {
-        /// The folder.
-        folder: PathBuf,
-        /// What is wrong with it, and what to do.
-        why: String,
-    },
-    /// The model failed on a text.
-    #[error("the model failed: {0}")]
-    Inference(String),
-}
-
 /// Waiting links are counted up to this number.
 pub const COUNTED: usize = 100_000;
 
@@ -95,27 +83,6 @@ pub const COUNTED: usize = 100_000;
 #[must_use]
 pub const fn rank(has_model: bool) -> i32 {
     GENERATION * 2 + has_model as i32
-}
-
-/// Looks at the files of a model without loading them.
-///
-/// # Errors
-/// Where one is missing or is not what the manifest says.
-#[cfg(feature = "classify")]
-pub fn verify_model(folder: &std::path::Path) -> Result<(), ModelError> {
-    model_files::verify(folder).map(drop)
-}
-
-/// Without the cargo feature `classify` no model can be used.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "classify"))]
-pub fn verify_model(folder: &std::path::Path) -> Result<(), ModelError> {
-    Err(ModelError::Unusable {
-        folder: folder.to_owned(),
-        why: "this program was built without the cargo feature `classify`".to_owned(),
-    })
 }
 
 /// Rules, lists and, where there is one, a model. Shared by everything in a process.
@@ -142,6 +109,7 @@ struct Model {
 
 /// A question with what was read of it.
 struct Read {
+    url: Option<Url>,
     words: Words,
     features: Features,
     spoke: Vec<Spoke>,
@@ -257,17 +225,32 @@ impl Classifier {
     /// that serves.
     #[must_use]
     pub fn answer(&self, questions: &[Question]) -> Vec<Answer> {
+        self.answer_each(questions, |_, answer| answer)
+    }
+
+    /// The same for whatever holds a question; of each answer what `tell` makes of it is kept, on
+    /// the thread that found it.
+    #[must_use]
+    pub fn answer_each<Asked, Told>(
+        &self,
+        asked: &[Asked],
+        tell: impl Fn(&Asked, Answer) -> Told + Sync,
+    ) -> Vec<Told>
+    where
+        Asked: AsRef<Question> + Sync,
+        Told: Send,
+    {
         // The model spreads its own work; small batches are not worth a thread.
-        let alone = questions.len() < MANY || self.model.load().is_some();
+        let alone = asked.len() < MANY || self.model.load().is_some();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         if alone || cores == 1 {
-            return self.answer_here(questions);
+            return self.answer_here(asked, &tell);
         }
-        let share = questions.len().div_ceil(cores);
+        let share = asked.len().div_ceil(cores);
         std::thread::scope(|scope| {
-            let parts = questions.chunks(share);
+            let parts = asked.chunks(share);
             let running: Vec<_> = parts
-                .map(|part| scope.spawn(|| self.answer_here(part)))
+                .map(|part| scope.spawn(|| self.answer_here(part, &tell)))
                 .collect();
             let ended = running.into_iter().map(|thread| match thread.join() {
                 Ok(answers) => answers,
@@ -277,30 +260,45 @@ impl Classifier {
         })
     }
 
-    fn answer_here(&self, questions: &[Question]) -> Vec<Answer> {
-        let read: Vec<Read> = questions.iter().map(|one| self.read(one)).collect();
-        let beside = self.ask_model(&read);
-        let mut answers = Vec::with_capacity(questions.len());
-        for (at, (question, read)) in questions.iter().zip(read).enumerate() {
-            let model = beside.as_ref().and_then(|all| all.get(at));
-            answers.push(self.decide(question, read, model));
+    fn answer_here<Asked: AsRef<Question>, Told>(
+        &self,
+        asked: &[Asked],
+        tell: &impl Fn(&Asked, Answer) -> Told,
+    ) -> Vec<Told> {
+        let read = |one: &Asked| self.read(one.as_ref());
+        if self.model.load().is_none() {
+            // One after the other: what was read of one is gone before the next.
+            let told = asked
+                .iter()
+                .map(|one| tell(one, self.decide(read(one), None)));
+            return told.collect();
         }
-        answers
+        let read: Vec<Read> = asked.iter().map(read).collect();
+        let beside = self.ask_model(&read);
+        let mut told = Vec::with_capacity(asked.len());
+        for (at, (one, read)) in asked.iter().zip(read).enumerate() {
+            let model = beside.as_ref().and_then(|all| all.get(at));
+            told.push(tell(one, self.decide(read, model)));
+        }
+        told
     }
 
     /// An answer of the rules alone, whether there is a model or not.
     #[must_use]
     pub fn answer_by_rules(&self, question: &Question) -> Answer {
-        self.decide(question, self.read(question), None)
+        self.decide(self.read(question), None)
     }
 
     fn read(&self, question: &Question) -> Read {
         let title = question.title.as_deref();
-        let words = words::read(&question.url, title, self.lexicon.vocabulary());
+        let (text, known) = (question.url.as_str(), self.lexicon.vocabulary());
+        let url = Url::parse(text).ok();
+        let words = words::read_parsed(text, url.as_ref(), title, known);
         let mut heard = self.lexicon.hear(&words, self.sites);
         let site = heard.site.iter().position(|score| *score > 0.0);
         heard.site = [0.0; Category::COUNT]; // counted apart: the head never learned from it
         Read {
+            url,
             features: features::of(&words, &heard),
             spoke: heard.spoke,
             site: site.and_then(Category::from_number),
@@ -335,7 +333,7 @@ impl Classifier {
         None
     }
 
-    fn decide(&self, question: &Question, read: Read, model: Option<&Shares>) -> Answer {
+    fn decide(&self, read: Read, model: Option<&Shares>) -> Answer {
         let by_rules = self.rules.shares(&read.features, None);
         let (mut shares, mut decided, threshold) = match model {
             None => (by_rules, Decided::Rules, self.rules.threshold),
@@ -360,7 +358,8 @@ impl Classifier {
         } else {
             share
         };
-        let assessment = self.assess(&question.url);
+        let (url, known) = (read.url.as_ref(), self.lexicon.vocabulary());
+        let assessment = self.risk.assess_parsed(url, &self.lists, known);
         Answer {
             label: Label {
                 category,

@@ -3,6 +3,7 @@
 //! Each rule that fires adds its weight; together they make the score `1 - Π (1 - weight)`. What is
 //! certain (a block list, a host made to look like another one) is refused at creation already.
 
+mod beside;
 mod borrowed;
 mod known;
 mod leads;
@@ -128,8 +129,19 @@ impl RiskRules {
     /// How dangerous `url` looks.
     #[must_use]
     pub fn assess(&self, url: &str, lists: &BlockLists, vocabulary: &Vocabulary) -> Assessment {
+        self.assess_parsed(Url::parse(url).as_ref().ok(), lists, vocabulary)
+    }
+
+    /// The same of a URL that is parsed already; `None`: it is none.
+    #[must_use]
+    pub fn assess_parsed(
+        &self,
+        url: Option<&Url>,
+        lists: &BlockLists,
+        vocabulary: &Vocabulary,
+    ) -> Assessment {
         let mut found = Found::default();
-        let Ok(parsed) = Url::parse(url) else {
+        let Some(parsed) = url else {
             found.add("it is no URL", 0.6);
             return found.finish();
         };
@@ -148,29 +160,26 @@ impl RiskRules {
                     found.add(format!("the host is on a block list ({entry})"), 1.0);
                 }
                 let named = self.name(host);
-                self.judge_name(host, &named, &parsed, vocabulary, &mut found);
+                self.judge_name(host, &named, parsed, vocabulary, &mut found);
                 name = Some(named);
             }
             Some(Host::Ipv4(address)) => {
-                paths::judge_address(address.into(), &parsed, lists, &mut found);
+                paths::judge_address(address.into(), parsed, lists, &mut found);
             }
             Some(Host::Ipv6(address)) => {
-                paths::judge_address(address.into(), &parsed, lists, &mut found);
+                paths::judge_address(address.into(), parsed, lists, &mut found);
             }
         }
         let name = name.as_ref();
-        self.judge_path(&parsed, name, &mut found);
-        self.judge_borrowed(&parsed, name, &mut found);
-        self.judge_leads(&parsed, vocabulary, &mut found);
+        self.judge_path(parsed, name, &mut found);
+        self.judge_borrowed(parsed, name, &mut found);
+        self.judge_leads(parsed, vocabulary, &mut found);
         found.finish()
     }
 
     fn name(&self, host: &str) -> Name {
         let unicode = words::idna_to_unicode(host.trim_end_matches('.')).to_lowercase();
-        let ends = host
-            .match_indices('.')
-            .filter_map(|(at, _)| host.get(at + 1..));
-        let lent = ends.into_iter().find_map(|end| self.words.lent.get(end));
+        let lent = known::ends_of(host).find_map(|end| self.words.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
         let behind = lent.map_or_else(
             || words::suffix_labels(&labels),

@@ -98,10 +98,11 @@ impl Transformer {
         tokenizer
             .with_truncation(Some(cut))
             .map_err(|error| wrong(format!("tokenizer.json: {error}")))?;
-        if tokenizer.get_vocab_size(true) > config.vocab_size {
+        let largest = largest_id(&tokenizer);
+        if largest >= config.vocab_size {
             return Err(wrong(format!(
-                "the tokenizer knows {} words, the model {}: they do not belong together",
-                tokenizer.get_vocab_size(true),
+                "tokenizer.json has the token number {largest}, and the model only {} tokens: \
+                 they do not belong together",
                 config.vocab_size
             )));
         }
@@ -281,6 +282,18 @@ impl Transformer {
         }
         pooled
     }
+}
+
+/// The largest number that the tokenizer gives a token: one of its words, or what it puts around
+/// every text.
+fn largest_id(tokenizer: &Tokenizer) -> usize {
+    let around = tokenizer.encode("a", true).ok();
+    let around = around
+        .iter()
+        .flat_map(tokenizers::Encoding::get_ids)
+        .copied();
+    let words = tokenizer.get_vocab(true).into_values();
+    words.chain(around).max().map_or(0, |id| id as usize)
 }
 
 fn replicas() -> Result<Vec<rayon::ThreadPool>, rayon::ThreadPoolBuildError> {

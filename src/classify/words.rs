@@ -119,10 +119,15 @@ impl Vocabulary {
         self.cost.contains_key(word)
     }
 
+    /// Whether `text` is never taken apart.
+    fn is_whole(&self, text: &str) -> bool {
+        !text.is_ascii() || text.len() > MAX_COMPOUND || self.knows(text)
+    }
+
     /// The cheapest way to read `text` (ASCII letters) as words; unknown stretches stay whole.
     #[must_use]
     pub fn split<'text>(&self, text: &'text str) -> Vec<&'text str> {
-        if !text.is_ascii() || text.len() > MAX_COMPOUND || self.knows(text) {
+        if self.is_whole(text) {
             return vec![text];
         }
         // For each end the price of all that stands before it, and where its last word begins.
@@ -131,19 +136,24 @@ impl Vocabulary {
         for start in 0..text.len() {
             let rest = text.get(start..).unwrap_or("");
             let lengths = self.lengths.beginning_as(rest.as_bytes());
-            let before = best.get(start).map_or(0.0, |(price, _)| *price);
-            for length in 1..=rest.len().min(LONGEST_PART) {
-                let known = if length < 3 || lengths.may_hold(length) {
-                    rest.get(..length)
-                        .and_then(|piece| self.cost.get(piece).copied())
-                } else {
-                    None
-                };
-                let price = before + price(length, known);
-                if let Some(cheapest) = best.get_mut(start + length)
-                    && price < cheapest.0
-                {
+            let (reached, ahead) = best.split_at_mut(start + 1);
+            let before = reached.last().map_or(0.0, |(price, _)| *price);
+            let lengths = lengths.with_short();
+            for (cheapest, unknown) in ahead.iter_mut().take(rest.len()).zip(UNKNOWN) {
+                let price = before + unknown;
+                if price < cheapest.0 {
                     *cheapest = (price, start);
+                }
+            }
+            // The cheaper reading counts; of three letters and more, the known one.
+            for length in lengths.up_to(rest.len().min(LONGEST_PART)) {
+                if let Some(known) = rest.get(..length).and_then(|piece| self.cost.get(piece))
+                    && let Some(cheapest) = ahead.get_mut(length - 1)
+                {
+                    let price = before + price_of(length, *known);
+                    if price < cheapest.0 {
+                        *cheapest = (price, start);
+                    }
                 }
             }
         }
@@ -159,24 +169,47 @@ impl Vocabulary {
     }
 }
 
-/// What it costs to read a piece as one word.
-fn price(letters: usize, known: Option<f32>) -> f32 {
-    match (letters, known) {
-        // Two letters are more often a piece of something than a word.
-        (1 | 2, Some(price)) => price + 6.0,
-        (_, Some(price)) => price,
-        #[expect(clippy::cast_precision_loss, reason = "at most forty letters")]
-        (letters, None) => 9.0 + 3.5 * letters as f32,
-    }
+/// What it costs to read a known word as such.
+fn price_of(letters: usize, known: f32) -> f32 {
+    // Two letters are more often a piece of something than a word.
+    if letters < 3 { known + 6.0 } else { known }
 }
+
+/// What it costs to read letters as a word that is not known, from one letter on.
+#[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
+const UNKNOWN: [f32; LONGEST_PART] = {
+    let mut prices = [9.0 + 3.5; LONGEST_PART];
+    let mut at = 1;
+    while at < LONGEST_PART {
+        prices[at] = prices[at - 1] + 3.5;
+        at += 1;
+    }
+    prices
+};
 
 /// The words of `url` and `title`. A text that is no URL is read as words alone.
 #[must_use]
 pub fn read(url: &str, title: Option<&str>, vocabulary: &Vocabulary) -> Words {
-    let cut = url.get(..url.floor_char_boundary(MAX_URL)).unwrap_or(url);
+    read_parsed(url, Url::parse(url).as_ref().ok(), title, vocabulary)
+}
+
+/// The same of a URL that is parsed already; `None`: it is none.
+#[must_use]
+pub fn read_parsed(
+    url: &str,
+    parsed: Option<&Url>,
+    title: Option<&str>,
+    vocabulary: &Vocabulary,
+) -> Words {
     let mut words = Words::default();
-    match Url::parse(cut) {
-        Ok(parsed) => {
+    let cut = url.get(..url.floor_char_boundary(MAX_URL)).unwrap_or(url);
+    let short = if cut.len() < url.len() {
+        Url::parse(cut).ok().map(Cow::Owned)
+    } else {
+        parsed.map(Cow::Borrowed)
+    };
+    match short.as_deref() {
+        Some(parsed) => {
             let host = parsed.host_str().unwrap_or("").to_ascii_lowercase();
             read_host(&host, vocabulary, &mut words);
             for segment in parsed.path_segments().into_iter().flatten() {
@@ -195,11 +228,13 @@ pub fn read(url: &str, title: Option<&str>, vocabulary: &Vocabulary) -> Words {
                 collect(&decoded(fragment), vocabulary, &mut words.of_path);
             }
         }
-        Err(_) => collect(cut, vocabulary, &mut words.of_path),
+        None => collect(cut, vocabulary, &mut words.of_path),
     }
-    let title = title.unwrap_or("").chars().filter(|c| !c.is_control());
-    words.title = title.take(MAX_TITLE).collect();
-    collect(&words.title, vocabulary, &mut words.of_title);
+    if let Some(title) = title {
+        let title = title.chars().filter(|c| !c.is_control());
+        words.title = title.take(MAX_TITLE).collect();
+        collect(&words.title, vocabulary, &mut words.of_title);
+    }
     words
 }
 
@@ -268,7 +303,7 @@ fn read_host(host: &str, vocabulary: &Vocabulary, words: &mut Words) {
 
 /// The host as people read it; what cannot be decoded stays as it is.
 pub(super) fn idna_to_unicode(host: &str) -> String {
-    if !host.contains("xn--") {
+    if !host.as_bytes().windows(4).any(|four| four == b"xn--") {
         return host.to_owned();
     }
     let (unicode, result) = idna::domain_to_unicode(host);
@@ -315,25 +350,37 @@ fn collect(text: &str, vocabulary: &Vocabulary, into: &mut Vec<String>) {
         if part.is_empty() || is_identifier(part) {
             continue;
         }
+        if part.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            collect_piece(part, vocabulary, into); // nothing to take apart, as nearly always
+            continue;
+        }
         for piece in camel(part) {
             let folded = fold(piece);
             for piece in letters_and_digits(&folded) {
-                if !is_word(piece) || is_identifier(piece) {
-                    continue;
-                }
-                // A compound is read as its words, and kept: both may be known.
-                let pieces = vocabulary.split(piece);
-                let whole = pieces.len() == 1;
-                let known = pieces.iter().filter(|word| word.len() > 2).count();
-                into.push(piece.to_owned());
-                if !whole && known > 1 && pieces.iter().all(|word| vocabulary.knows(word)) {
-                    let pieces = pieces.into_iter().filter(|word| is_word(word));
-                    into.extend(pieces.map(str::to_owned));
+                if !is_identifier(piece) {
+                    collect_piece(piece, vocabulary, into);
                 }
             }
         }
     }
     into.truncate(MAX_WORDS);
+}
+
+/// Adds a word. A compound is read as its words, and kept: both may be known.
+fn collect_piece(piece: &str, vocabulary: &Vocabulary, into: &mut Vec<String>) {
+    if !is_word(piece) {
+        return;
+    }
+    into.push(piece.to_owned());
+    if vocabulary.is_whole(piece) {
+        return;
+    }
+    let pieces = vocabulary.split(piece);
+    let known = pieces.iter().filter(|word| word.len() > 2).count();
+    if pieces.len() > 1 && known > 1 && pieces.iter().all(|word| vocabulary.knows(word)) {
+        let pieces = pieces.into_iter().filter(|word| is_word(word));
+        into.extend(pieces.map(str::to_owned));
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,12 @@ pub struct Labeller {
     pub lists: Arc<watch::Sender<u64>>,
 }
 
+/// The label of a link, and who decided it; `None`: nobody, it is set aside.
+struct Judged {
+    label: NewLabel,
+    decided: Option<Decided>,
+}
+
 impl Labeller {
     /// Labels `links`, which one shard owns; answers how many carry the label now.
     ///
@@ -81,8 +87,9 @@ impl Labeller {
                 .collect(),
             None => Vec::new(),
         };
-        let labels = self.judge(links).await;
-        let written = self.write(shard, &labels, force).await?;
+        let judged = self.judge(links).await;
+        judged.iter().for_each(count);
+        let written = self.write(shard, &judged, force).await?;
         self.read_pages(shard, untitled, force);
         Ok(written)
     }
@@ -90,16 +97,17 @@ impl Labeller {
     async fn write(
         &self,
         shard: &Shard,
-        labels: &[NewLabel],
+        judged: &[Judged],
         force: bool,
     ) -> Result<usize, StoreError> {
+        let labels: Vec<NewLabel> = judged.iter().map(|one| one.label.clone()).collect();
         let (name, rank) = (self.classifier.name(), self.classifier.rank());
         let signature = Signature {
             model: &name,
             rank,
             force,
         };
-        let done = shard.label(labels, signature).await?;
+        let done = shard.label(&labels, signature).await?;
         if !done.changed.is_empty() {
             tracing::info!(links = done.changed.len(), "verdicts changed");
         }
@@ -124,9 +132,10 @@ impl Labeller {
                 link.title = question.title;
             }
             links.retain(|link| link.title.is_some());
-            let labels = labeller.judge(links).await;
+            // They are counted already.
+            let judged = labeller.judge(links).await;
             // What changed meanwhile has another version, and is asked about anew.
-            if let Err(error) = labeller.write(&shard, &labels, force).await {
+            if let Err(error) = labeller.write(&shard, &judged, force).await {
                 tracing::debug!(%error, "what pages say is not written down");
             }
             drop(turn);
@@ -139,15 +148,15 @@ impl Labeller {
     }
 
     /// The labels of `links`. What the classifier fails on is looked at alone, and set aside.
-    async fn judge(&self, links: Vec<ToLabel>) -> Vec<NewLabel> {
-        let mut labels = Vec::with_capacity(links.len());
+    async fn judge(&self, links: Vec<ToLabel>) -> Vec<Judged> {
+        let mut judged = Vec::with_capacity(links.len());
         let mut parts = vec![links];
         while let Some(mut part) = parts.pop() {
             match self.ask(&part).await {
                 Some(answers) => {
                     for (link, answer) in part.into_iter().zip(answers) {
-                        count(&answer);
-                        labels.push(signed(link, answer.label));
+                        let decided = Some(answer.decided);
+                        judged.push(signed(link, answer.label, decided));
                     }
                 }
                 None if part.len() > 1 => {
@@ -158,12 +167,12 @@ impl Labeller {
                     telemetry::classify_errors("link", 1);
                     for link in part {
                         tracing::error!(code = %link.code, "the classifier fails on this link");
-                        labels.push(signed(link, set_aside()));
+                        judged.push(signed(link, set_aside(), None));
                     }
                 }
             }
         }
-        labels
+        judged
     }
 
     /// The answers for a batch; `None`: the classifier failed on something in it.
@@ -213,23 +222,26 @@ fn worsen(risk: &mut Risk, classifier: &Classifier, expired_url: Option<&str>) {
     }
 }
 
-fn count(answer: &Answer) {
-    let decided = match answer.decided {
-        Decided::Rules => "rules",
-        Decided::Model => "model",
-        Decided::Both => "both",
-        Decided::KnownSite => "known_site",
+fn count(judged: &Judged) {
+    let decided = match judged.decided {
+        None => return, // set aside
+        Some(Decided::Rules) => "rules",
+        Some(Decided::Model) => "model",
+        Some(Decided::Both) => "both",
+        Some(Decided::KnownSite) => "known_site",
     };
-    telemetry::classified(answer.label.category.word(), decided);
-    telemetry::classify_verdict(answer.label.risk.verdict.word());
+    let label = &judged.label.label;
+    telemetry::classified(label.category.word(), decided);
+    telemetry::classify_verdict(label.risk.verdict.word());
 }
 
-fn signed(link: ToLabel, label: Label) -> NewLabel {
-    NewLabel {
+fn signed(link: ToLabel, label: Label, decided: Option<Decided>) -> Judged {
+    let label = NewLabel {
         code: link.code,
         version: link.version,
         label,
-    }
+    };
+    Judged { label, decided }
 }
 
 /// The label of a link that nothing can be said of.
@@ -375,5 +387,56 @@ pub async fn load_model(classifier: Arc<Classifier>, folder: PathBuf) {
             telemetry::classify_errors("model", 1);
             tracing::error!(%error, "loading the model failed; the rules classify alone");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::ShardConfig;
+    use crate::config::ShardUrl;
+    use crate::domain::label::Verdict;
+    use crate::domain::link::LinkFields;
+    use crate::domain::link::NewLink;
+    use crate::store::Judgement;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_verdict_does_not_wait_for_a_page_that_hangs() {
+        let folder = std::env::temp_dir().join(format!("urlshort-label-{}", Uuid::now_v7()));
+        let url = ShardUrl::Sqlite(folder.join("links.db"));
+        let store = Arc::new(Store::new(&[ShardConfig { url, weight: 1.0 }]).unwrap());
+        assert!(matches!(store.judge().await, Judgement::Started));
+        let shard = store.members().first().unwrap().shard.clone();
+        let labeller = Labeller {
+            store,
+            classifier: Arc::new(Classifier::new(Vec::new())),
+            fetcher: Some(Arc::new(Fetcher::anywhere())),
+            reading: Arc::new(Semaphore::new(READING as usize)),
+            lists: Arc::new(watch::Sender::new(0)),
+        };
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let target = format!("http://127.0.0.1:{port}/paypal/login.php");
+        let link = NewLink {
+            code: "hangs".parse().unwrap(),
+            owner: None,
+            fields: LinkFields::to(target),
+        };
+        shard.insert(&link, false).await.unwrap();
+        let rank = labeller.classifier.rank();
+        let links = shard.unlabelled(rank, BATCH).await.unwrap();
+        assert_eq!(labeller.label(&shard, links, false).await.unwrap(), 1);
+        let labelled = shard.find(&link.code).await.unwrap().unwrap().labelled;
+        let verdict = labelled.unwrap().label.risk.verdict;
+        assert_eq!(verdict, Verdict::Suspicious);
+        // The page is asked for, and the question still waits for its answer.
+        let (question, _) = server.accept().await.unwrap();
+        assert!(labeller.reading.available_permits() < READING as usize);
+        drop(question);
+        labeller.pages_read().await;
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -34,7 +34,10 @@ impl RiskRules {
             let count = self.count(url, name.filter(|_| !pages && !store));
             if pages && count.is_form() {
                 found.add("a form that asks for trust among pages of anybody", 0.55);
-            } else if lent && count.mailboxes > 0 {
+            } else if lent
+                && (count.mailboxes > 0
+                    || name.is_some_and(|name| self.is_glued_mailbox(&name.site)))
+            {
                 let weight = if store { 0.55 } else { 0.45 };
                 let reason = "the name of a mailbox on a host that anybody can borrow";
                 found.add(reason, weight);
@@ -104,7 +107,10 @@ impl RiskRules {
             .iter()
             .any(|end| path.ends_with(end));
         let asks = |word: &str| self.words.is_hard(word) || word == "secure";
-        if is_page && path.split(['/', '-', '_', '.']).any(asks) {
+        let file = path.rsplit('/').next().unwrap_or("");
+        let brand = self.brands.same(file.split('.').next().unwrap_or(""));
+        let named = brand.is_some_and(|brand| !self.words.ambiguous.contains(brand));
+        if is_page && (named || path.split(['/', '-', '_', '.']).any(asks)) {
             found.add("a page that asks for trust in a store of files", 0.55);
         }
     }

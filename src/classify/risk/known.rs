@@ -2,40 +2,115 @@
 
 use hashbrown::HashSet;
 
+/// What letters are told apart: a to z, and everything else.
+const LETTERS: usize = 27;
+
 const WORDS: &str = include_str!("../data/risk_words.txt");
 
 /// One set for each line of the file, which says what each is for.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) bait: HashSet<&'static str>,
-    pub(super) soft: HashSet<&'static str>,
-    pub(super) strong: HashSet<&'static str>,
-    pub(super) lure: HashSet<&'static str>,
-    pub(super) ambiguous: HashSet<&'static str>,
-    pub(super) often: HashSet<&'static str>,
-    pub(super) store: HashSet<&'static str>,
-    pub(super) account: HashSet<&'static str>,
-    pub(super) cheap: HashSet<&'static str>,
-    pub(super) lent: HashSet<&'static str>,
-    pub(super) shorteners: HashSet<&'static str>,
-    pub(super) runs: HashSet<&'static str>,
-    pub(super) dressed: HashSet<&'static str>,
-    pub(super) harmless: HashSet<&'static str>,
-    pub(super) mailbox: HashSet<&'static str>,
-    pub(super) folder: HashSet<&'static str>,
-    pub(super) signin: HashSet<&'static str>,
-    pub(super) pages: HashSet<&'static str>,
-    pub(super) tenant: HashSet<&'static str>,
-    pub(super) trial: HashSet<&'static str>,
-    pub(super) famous: HashSet<&'static str>,
-    pub(super) gentle: HashSet<&'static str>,
-    pub(super) company: HashSet<&'static str>,
-    pub(super) guarded: HashSet<&'static str>,
-    pub(super) honest: HashSet<&'static str>,
-    pub(super) tunnel: HashSet<&'static str>,
+    pub(super) bait: WordSet,
+    pub(super) soft: WordSet,
+    pub(super) strong: WordSet,
+    pub(super) lure: WordSet,
+    pub(super) ambiguous: WordSet,
+    pub(super) often: WordSet,
+    pub(super) store: WordSet,
+    pub(super) account: WordSet,
+    pub(super) cheap: WordSet,
+    pub(super) lent: WordSet,
+    pub(super) shorteners: WordSet,
+    pub(super) runs: WordSet,
+    pub(super) dressed: WordSet,
+    pub(super) harmless: WordSet,
+    pub(super) mailbox: WordSet,
+    pub(super) folder: WordSet,
+    pub(super) signin: WordSet,
+    pub(super) pages: WordSet,
+    pub(super) tenant: WordSet,
+    pub(super) trial: WordSet,
+    pub(super) famous: WordSet,
+    pub(super) gentle: WordSet,
+    pub(super) company: WordSet,
+    pub(super) guarded: WordSet,
+    pub(super) honest: WordSet,
+    pub(super) tunnel: WordSet,
+    pub(super) bills: WordSet,
+    pub(super) telcos: WordSet,
+    pub(super) distress: WordSet,
+    pub(super) prizes: WordSet,
+    pub(super) games: WordSet,
+    pub(super) faint: WordSet,
+    pub(super) weak: WordSet,
+    pub(super) doubtful: WordSet,
+    pub(super) plain: WordSet,
+    pub(super) english: WordSet,
+    pub(super) broken: WordSet,
+    pub(super) mails: WordSet,
+    pub(super) taxes: WordSet,
+    pub(super) offices: WordSet,
+    pub(super) parcels: WordSet,
+    pub(super) carriers: WordSet,
+    pub(super) money: WordSet,
+    pub(super) banks: WordSet,
 }
 
-fn list(kind: &str) -> HashSet<&'static str> {
+/// What stands behind each dot of a host.
+pub(super) fn ends_of(host: &str) -> impl Iterator<Item = &str> {
+    let dots = host.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+    dots.filter_map(|(at, _)| host.get(at + 1..))
+}
+
+/// Some words. Nearly every word that is asked for is none of them, which its first two letters
+/// and its length mostly tell without hashing it.
+pub(super) struct WordSet {
+    words: HashSet<&'static str>,
+    lengths: Box<[u32; LETTERS * LETTERS]>,
+}
+
+impl WordSet {
+    pub(super) fn contains(&self, word: &str) -> bool {
+        self.get(word).is_some()
+    }
+
+    /// The word as the set holds it.
+    pub(super) fn get(&self, word: &str) -> Option<&'static str> {
+        let (place, bit) = mark(word);
+        let held = self.lengths.get(place).is_some_and(|bits| bits & bit != 0);
+        held.then(|| self.words.get(word).copied()).flatten()
+    }
+}
+
+impl FromIterator<&'static str> for WordSet {
+    fn from_iter<Words: IntoIterator<Item = &'static str>>(words: Words) -> Self {
+        let words: HashSet<&'static str> = words.into_iter().collect();
+        let mut lengths = Box::new([0; LETTERS * LETTERS]);
+        for (place, bit) in words.iter().map(|word| mark(word)) {
+            if let Some(bits) = lengths.get_mut(place) {
+                *bits |= bit;
+            }
+        }
+        Self { words, lengths }
+    }
+}
+
+impl std::fmt::Debug for WordSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.words.fmt(f)
+    }
+}
+
+/// Where the lengths of words that begin as this one does stand, and the bit of its own.
+fn mark(word: &str) -> (usize, u32) {
+    let letter = |at: usize| match word.as_bytes().get(at) {
+        Some(byte @ b'a'..=b'z') => usize::from(byte - b'a'),
+        _ => LETTERS - 1,
+    };
+    (letter(0) * LETTERS + letter(1), 1 << word.len().min(31))
+}
+
+fn list(kind: &str) -> WordSet {
     let line = WORDS.lines().find_map(|line| {
         let (name, words) = line.split_once(": ")?;
         (name == kind).then_some(words)
@@ -72,6 +147,24 @@ impl Known {
             guarded: list("guarded"),
             honest: list("honest"),
             tunnel: list("tunnel"),
+            bills: list("bills"),
+            telcos: list("telcos"),
+            distress: list("distress"),
+            prizes: list("prizes"),
+            games: list("games"),
+            faint: list("faint"),
+            weak: list("weak"),
+            doubtful: list("doubtful"),
+            plain: list("plain"),
+            english: list("english"),
+            broken: list("broken"),
+            mails: list("mails"),
+            taxes: list("taxes"),
+            offices: list("offices"),
+            parcels: list("parcels"),
+            carriers: list("carriers"),
+            money: list("money"),
+            banks: list("banks"),
         }
     }
 
@@ -81,11 +174,8 @@ impl Known {
     }
 
     /// Whether `host` is one of `set`, or stands below one of it.
-    pub(super) fn is_below(set: &HashSet<&'static str>, host: &str) -> bool {
-        let mut ends = host
-            .match_indices('.')
-            .filter_map(|(at, _)| host.get(at + 1..));
-        set.contains(host) || ends.any(|end| set.contains(end))
+    pub(super) fn is_below(set: &WordSet, host: &str) -> bool {
+        set.contains(host) || ends_of(host).any(|end| set.contains(end))
     }
 }
 
@@ -105,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_host_below_one_of_a_set_is_found() {
-        let set = HashSet::from(["web.app"]);
+        let set = WordSet::from_iter(["web.app"]);
         assert!(Known::is_below(&set, "web.app"));
         assert!(Known::is_below(&set, "a.b.web.app"));
         assert!(!Known::is_below(&set, "myweb.app"));

@@ -60,6 +60,9 @@ impl RiskRules {
 /// An address behind another one in the path: `/amp/s/paypa1.example/`, `/go/https://…`.
 fn in_path(url: &Url) -> Option<Url> {
     let path = url.path();
+    if !path.contains(':') && !path.contains("/amp/") {
+        return None;
+    }
     if let Some((_, rest)) = path.split_once("/amp/s/") {
         return Url::parse(&format!("https://{rest}")).ok();
     }

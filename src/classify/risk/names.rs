@@ -7,12 +7,13 @@ use crate::classify::risk::Asking;
 use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
+use crate::classify::risk::beside::Borrowed;
 use crate::classify::words::Vocabulary;
 
 /// Names that are one letter away from a brand and yet their own.
-const OWN_NAMES: [&str; 15] = [
+const OWN_NAMES: [&str; 16] = [
     "telegra", "rankia", "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased",
-    "revolt", "ledgers", "strip", "stripes", "hermed", "lithub",
+    "revolt", "ledgers", "strip", "stripes", "hermed", "lithub", "link4din",
 ];
 
 /// Ends that brands have.
@@ -46,10 +47,7 @@ impl RiskRules {
                 return;
             }
         }
-        let in_path = url
-            .path()
-            .split(['/', '-', '_', '.'])
-            .any(|word| self.words.bait.contains(word));
+        let in_path = self.asks_in_path(url);
         let below = if self.words.tenant.contains(name.site.as_str()) {
             &[]
         } else {
@@ -65,11 +63,15 @@ impl RiskRules {
             let part = whole.is_none().then(|| {
                 let mut like = parts.filter_map(|part| self.likeness(part, vocabulary));
                 let first = like.next();
-                let plain = first.filter(|(brand, _)| !self.words.ambiguous.contains(brand));
-                plain.or_else(|| self.in_some(label)).or(first)
+                let is_one = |brand: &str| !self.words.ambiguous.contains(brand);
+                let plain = first.filter(|(brand, _)| is_one(brand));
+                plain
+                    .or_else(|| self.in_some(label))
+                    .or_else(|| first.and_then(|_| like.find(|(brand, _)| is_one(brand))))
+                    .or(first)
             });
             let Some((brand, likeness)) = whole.or(part.flatten()) else {
-                if let Some((brand, word)) = self.glued(label) {
+                if let Some((brand, word)) = self.glued(label, name) {
                     found.add(
                         format!("the name {brand} with {word} in a foreign host"),
                         0.85,
@@ -91,7 +93,10 @@ impl RiskRules {
                 Likeness::Homoglyph if !is_strange(label) => {
                     // Accents: `hermès` and `súbito` are words of their own.
                     let ambiguous = self.words.ambiguous.contains(brand);
-                    let weight = if ambiguous { 0.3 } else { 0.6 };
+                    let weight = match ambiguous && !self.words.english.contains(brand) {
+                        true => 0.3,
+                        false => 0.6,
+                    };
                     found.add(format!("the host is {brand} with accents"), weight);
                 }
                 Likeness::Homoglyph => {
@@ -108,7 +113,12 @@ impl RiskRules {
                 }
                 Likeness::Typo => {
                     let known = brand.len() > 7 || self.words.famous.contains(brand);
+                    // A house of two words likes to be found with a hyphen, too.
+                    let hyphen = self.brands.is_strict(brand) && label.replace('-', "") == brand;
+                    // One letter makes many a word of a name that is a word itself.
+                    let weak = hyphen || self.words.ambiguous.contains(brand);
                     let weight = match asking.bait > 0 || in_path {
+                        _ if weak && asking.bait == 0 => 0.3,
                         true => 0.75,
                         false if known => 0.55,
                         false => 0.4,
@@ -116,43 +126,13 @@ impl RiskRules {
                     found.add(format!("the host is one letter away from {brand}"), weight);
                 }
                 Likeness::Same => {
-                    let ambiguous = self.words.ambiguous.contains(brand);
-                    let asks = if ambiguous {
-                        asking.is_plain()
-                    } else {
-                        asking.bait > 0
+                    let borrowed = Borrowed {
+                        brand,
+                        label,
+                        is_site,
+                        in_path,
                     };
-                    let labels = [label]
-                        .into_iter()
-                        .chain(Some(&name.site).filter(|_| !is_site));
-                    let lures = labels
-                        .flat_map(|label| label.split('-'))
-                        .filter(|word| !brand.contains(word) && !self.words.honest.contains(word))
-                        .filter(|word| self.is_lure(word))
-                        .count();
-                    let forms = label.split('-').any(|word| self.ends_strong(word));
-                    let lured = if ambiguous {
-                        lures > 1 || lures > 0 && forms
-                    } else {
-                        lures > 0
-                    };
-                    let tried = label.split('-').any(|word| self.words.trial.contains(word));
-                    let risky = asks || name.lent && in_path;
-                    let others = label.split('-').filter(|word| !brand.contains(word));
-                    let guarded =
-                        self.brands.is_strict(brand) || self.words.guarded.contains(brand);
-                    let alone = is_site
-                        && guarded
-                        && !ambiguous
-                        && self.is_beside(others, in_path || asking.often || name.lent);
-                    let (weight, how) =
-                        match (risky, in_path || name.lent && !tried || asking.cheap) {
-                            (true, _) => (0.85, " with a word that asks for trust"),
-                            (false, _) if lured => (0.6, " with a word that asks for trust"),
-                            (false, _) if alone => (0.55, ", which nobody else uses,"),
-                            (false, true) => (0.4, ""),
-                            (false, false) => (0.3, ""),
-                        };
+                    let (weight, how) = self.weigh(name, asking, borrowed, vocabulary);
                     found.add(format!("the name {brand}{how} in a foreign host"), weight);
                 }
             }
@@ -174,59 +154,6 @@ impl RiskRules {
         }
         let own = OWN_NAMES.contains(&token) || vocabulary.knows(token);
         (likeness != Likeness::Typo || !own).then_some((brand, likeness))
-    }
-
-    /// Whether a word asks for trust beside a brand; so does one that begins or ends in such a
-    /// word.
-    fn is_lure(&self, word: &str) -> bool {
-        let asks = |part: Option<&str>| part.is_some_and(|part| self.words.is_hard(part));
-        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        let around = |length: usize| {
-            let end = word.len().checked_sub(length).and_then(|at| word.get(at..));
-            asks(end) || length > 6 && asks(word.get(..length))
-        };
-        self.words.lure.contains(word)
-            || self.words.bait.contains(word)
-            || (5..word.len()).any(around)
-    }
-
-    /// Whether a word ends in one that only forms have: `kontoverifizierung`.
-    fn ends_strong(&self, word: &str) -> bool {
-        let mut ends = (1..word.len()).filter_map(|at| word.get(at..));
-        ends.any(|end| end.len() > 5 && self.words.strong.contains(end))
-    }
-
-    /// Whether what stands beside a name is not what its owner would put there.
-    fn is_beside<'name>(&self, words: impl Iterator<Item = &'name str>, anything: bool) -> bool {
-        let (mut strange, mut all, mut honest_ones) = (0, 0, 0);
-        for word in words {
-            all += 1;
-            let honest = self.words.company.contains(word)
-                || self.words.honest.contains(word)
-                || self.brands.is_any(word);
-            honest_ones += usize::from(honest || word.len() < 3);
-            strange += usize::from(word.len() > 3 && !honest);
-        }
-        strange > 0 || all > honest_ones && anything
-    }
-
-    /// A brand of two or three words between others: `office-365`, `banco-do-brasil`.
-    fn in_some(&self, label: &str) -> Option<(&'static str, Likeness)> {
-        let parts: Vec<&str> = label.split('-').collect();
-        let some = parts.windows(2).chain(parts.windows(3));
-        let mut some = some.filter(|some| parts.len() > some.len());
-        some.find_map(|some| Some((self.brands.same(&some.concat())?, Likeness::Same)))
-    }
-
-    /// A brand and a word that asks for trust, written as one word.
-    fn glued(&self, label: &str) -> Option<(&'static str, String)> {
-        self.brands.around(label, 5).find_map(|(brand, rest)| {
-            let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
-            let asks =
-                |word: &str| self.words.bait.contains(word) || self.words.lure.contains(word);
-            let all_bait = rest.split('-').all(asks) && !self.words.ambiguous.contains(brand);
-            (rest.len() >= 3 && all_bait).then(|| (brand, rest.to_owned()))
-        })
     }
 }
 

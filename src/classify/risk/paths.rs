@@ -85,6 +85,20 @@ impl RiskRules {
 
     /// The name of a brand as a folder of a foreign host, with a form behind it.
     fn judge_brand_in_path(&self, path: &Path<'_>, name: Option<&Name>, found: &mut Found) {
+        let at = path.segments.iter().position(|part| !self.is_folder(part));
+        if let Some([host, later @ ..]) = at.and_then(|at| path.segments.get(at..))
+            && self.is_brand_host(host)
+            && later
+                .iter()
+                .flat_map(|part| part.split(['-', '_', '.']))
+                .any(|word| self.words.strong.contains(word))
+        {
+            found.add(
+                format!("{host} and words that ask for trust in the path"),
+                0.55,
+            );
+            return;
+        }
         for (at, segment) in path.segments.iter().enumerate() {
             if segment.contains('.') && !path.is_page {
                 continue; // a picture of its sign
@@ -118,6 +132,19 @@ impl RiskRules {
             );
             return;
         }
+    }
+
+    /// The whole address of a brand: `www.chase.com`.
+    fn is_brand_host(&self, segment: &str) -> bool {
+        let host = segment.strip_prefix("www.").unwrap_or(segment);
+        let two = host.split_once('.');
+        two.is_some_and(|(brand, end)| {
+            let ends = matches!(
+                end,
+                "com" | "net" | "org" | "de" | "fr" | "es" | "it" | "co.uk"
+            );
+            ends && self.brands.same(brand).is_some()
+        })
     }
 
     fn is_folder(&self, part: &str) -> bool {

@@ -24,6 +24,11 @@ const OFFERS: [&str; 7] = [
     "free",
 ];
 
+/// Whether nothing was found of the brands that a host borrows.
+const fn alone_so_far(found: &Found, before: usize) -> bool {
+    before == found.fired.len()
+}
+
 /// The words of a site's own name. What stands below it belongs to whoever has the site.
 #[derive(Default)]
 struct Wording {
@@ -69,12 +74,17 @@ impl RiskRules {
         if told.map(|(_, weight)| *weight).fold(0.0, f32::max) < SUSPICIOUS {
             names::judge_ends(name, asking.bait + words.lures > 0, found);
         }
+        if self.is_broken_mailbox(name) {
+            found.add("the name of a mailbox and what is wrong with it", 0.55);
+        } else if alone_so_far(found, before) && self.is_in_distress(name) {
+            found.add("the host is named like a message to a victim", 0.5);
+        }
         let end = url.path().rsplit_once('.').map_or("", |(_, end)| end);
         if self.words.runs.contains(end) && (asking.often || words.offers) {
             found.add("a program where a host asks for trust", 0.4);
         }
         // Beside a brand the same words have counted already.
-        let alone = before == found.fired.len();
+        let alone = alone_so_far(found, before);
         let most = if alone { 0.5 } else { 0.35 };
         let several = words.parts > 1;
         let many = several && words.hard > 0 && asking.bait + words.lures >= 2;
@@ -97,7 +107,11 @@ impl RiskRules {
             && (cheap || words.parts > 3 && asking.bait + words.lures > 2)
         {
             found.add(REASON, 0.4);
-        } else if words.hard > 0 && asking.often && several {
+        } else if words.hard > 0
+            && asking.often
+            && several
+            && (!name.lent || asking.bait + words.lures > 1)
+        {
             found.add("a word that asks for trust where phishers like to be", most);
         } else if asking.bait == 1 {
             found.add("a word in the host asks for trust", 0.12);
@@ -109,19 +123,21 @@ impl RiskRules {
         let (mut strong, mut all_known) = (false, true);
         for word in name.site.split('-') {
             let bait = self.words.bait.contains(word);
+            let hard = bait && !self.words.soft.contains(word);
             let lure = self.words.lure.contains(word);
             words.parts += 1;
             words.bait += usize::from(bait);
-            words.hard += usize::from(self.words.is_hard(word));
+            words.hard += usize::from(hard);
             words.telling += usize::from(bait && !self.words.gentle.contains(word));
             words.lures += usize::from(lure && !bait);
             words.trial |= self.words.trial.contains(word);
             words.disguised |= self.is_disguised(word);
             words.offers |= bait || OFFERS.contains(&word);
             strong |= self.words.strong.contains(word);
-            all_known &= bait || lure || word.len() < 3 || vocabulary.knows(word);
+            all_known &= bait || lure || word.len() < 4 || vocabulary.knows(word);
         }
-        words.named = strong && !all_known;
+        // Below the end of a country the words are those of its language, which may be unknown.
+        words.named = strong && !all_known && (name.end.len() > 2 || words.bait > 1);
         words
     }
 

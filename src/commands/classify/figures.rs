@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::json;
 
 use crate::classify::Classifier;
-use crate::classify::Question;
 use crate::classify::corpus;
 use crate::classify::corpus::Labelled;
 use crate::classify::corpus::Part;
@@ -86,9 +85,7 @@ pub(super) fn run(config: &Config, args: &EvalArgs) -> Result<(), Failure> {
 fn judge(classifier: &Classifier, examples: &[Labelled]) -> Vec<Judged> {
     let mut judged = Vec::with_capacity(examples.len());
     for part in examples.chunks(BATCH) {
-        let questions: Vec<Question> = part.iter().map(|one| one.question.clone()).collect();
-        let answers = classifier.answer(&questions);
-        judged.extend(part.iter().zip(answers).map(|(one, answer)| Judged {
+        judged.extend(classifier.answer_each(part, |one, answer| Judged {
             truth: one.category,
             shares: answer.shares,
             answer: answer.label.category,
