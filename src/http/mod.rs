@@ -12,6 +12,7 @@ mod front;
 mod labels;
 mod links;
 mod pages;
+mod preview;
 mod probes;
 mod qr;
 mod redirect;

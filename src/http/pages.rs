@@ -21,7 +21,6 @@ use crate::http::caller;
 use crate::http::client::Client;
 use crate::http::error::ApiError;
 use crate::http::error::parameter;
-use crate::http::front::X_ROBOTS_TAG;
 use crate::http::labels;
 use crate::http::links;
 use crate::http::redirect;
@@ -30,7 +29,6 @@ use crate::http::render::Home;
 use crate::http::render::HomeForm;
 use crate::http::render::LinkPage;
 use crate::http::render::Point;
-use crate::http::render::Preview;
 use crate::http::render::Share;
 use crate::http::render::Totals;
 use crate::http::state::AppState;
@@ -45,7 +43,7 @@ const DAYS: u32 = 30;
 /// Counts that lie back further than this, in seconds, are told to be late.
 const LATE: f64 = 10.0;
 
-fn page(
+pub(super) fn page(
     status: StatusCode,
     rendered: Result<String, tera::Error>,
 ) -> Result<HttpResponse, ApiError> {
@@ -196,50 +194,6 @@ pub(super) async fn followable(
     }
 }
 
-/// `GET /{code}+`: where it leads, before going there.
-pub(super) async fn preview(
-    state: &Arc<AppState>,
-    request: &HttpRequest,
-    code: &ShortCode,
-) -> Result<HttpResponse, ApiError> {
-    let entry = followable(state, request, code).await?;
-    // A cache knows where it leads; what the shard alone knows is left out while it is away.
-    let link = match state.links.find_public(code).await {
-        Ok(link) => Some(link),
-        Err(LinkError::Unavailable(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let long_url = link
-        .as_ref()
-        .map_or(entry.target(), |link| &link.route.target);
-    let peer = request.peer_addr().map(|peer| peer.ip());
-    let base = Client::of(state, peer, request.headers()).base(state);
-    let host = url::Url::parse(long_url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_default();
-    let mut answer = page(
-        StatusCode::OK,
-        state.pages.preview(&Preview {
-            code: code.to_string(),
-            short_url: format!("{base}/{code}"),
-            long_url: long_url.to_owned(),
-            host,
-            category: link.as_ref().and_then(labels::category),
-            safety: link
-                .as_ref()
-                .map_or("more is not known at the moment", labels::safety)
-                .to_owned(),
-            created: link.as_ref().map(|link| day(&link.created_at.to_string())),
-            title: link.and_then(|link| link.title),
-        }),
-    )?;
-    answer
-        .headers_mut()
-        .insert(X_ROBOTS_TAG, header::HeaderValue::from_static("noindex"));
-    Ok(answer)
-}
-
 /// `GET /links/{code}`: one link with its clicks.
 pub(super) async fn link(
     state: web::Data<AppState>,
@@ -338,7 +292,7 @@ async fn shares(
 }
 
 /// The day of an RFC 3339 time.
-fn day(time: &str) -> String {
+pub(super) fn day(time: &str) -> String {
     time.get(..10).unwrap_or(time).to_owned()
 }
 

@@ -22,7 +22,7 @@ use crate::http::client::Client;
 use crate::http::confirm;
 use crate::http::error::ApiError;
 use crate::http::front;
-use crate::http::pages;
+use crate::http::preview;
 use crate::http::qr;
 use crate::http::render::Confirm;
 use crate::http::state::AppState;
@@ -63,7 +63,7 @@ pub(super) async fn follow(
     }
     match path {
         Path::Code(code) => follow_code(&state.into_inner(), worker.0, &request, &code).await,
-        Path::Preview(code) => pages::preview(&state, &request, &code).await,
+        Path::Preview(code) => preview::preview(&state, &request, &code).await,
         Path::Qr(code, format) => qr::answer(&state, &request, &code, format).await,
         Path::Confirm(_) => Err(ApiError::Method("POST")),
     }
