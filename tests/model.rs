@@ -261,10 +261,9 @@ fn measure(classifier: &Classifier, examples: &[Labelled]) -> Figures {
     figures(&judged.collect::<Vec<_>>())
 }
 
-/// What no set may miss. Of 321 pages chance alone makes a calibration error of 0.04, of a hundred
-/// titled ones 0.05.
+/// What no set may miss.
 #[track_caller]
-fn holds(what: &str, figures: &Figures, top1: f64, error: f64) {
+fn holds(what: &str, figures: &Figures, top1: f64) {
     let told = format!(
         "{what}: top-1 {:.3}, calibration error {:.3}, coverage {:.3}, precision {:.3}",
         figures.top1, figures.calibration_error, figures.coverage, figures.precision
@@ -275,15 +274,17 @@ fn holds(what: &str, figures: &Figures, top1: f64, error: f64) {
         figures.precision >= 0.90 && figures.coverage >= 0.60,
         "{told}"
     );
-    assert!(figures.calibration_error <= error, "{told}, wanted {error}");
+    assert!(figures.calibration_error <= 0.05, "{told}");
 }
 
-/// The test sites of the corpus, the real pages by URL alone, and those of them with a title.
+/// The test sites of the corpus, the real pages by URL alone, and all real pages with a title: of
+/// so many chance alone makes a calibration error of 0.03.
 fn sets() -> [Vec<Labelled>; 3] {
     let mut own = corpus::read(Path::new(CORPUS)).unwrap();
     own.retain(|one| corpus::part(&one.question.url) == Part::Test);
     let real = corpus::read(Path::new(REAL)).unwrap();
     let mut titled = real.clone();
+    titled.extend(corpus::read(Path::new(FRESH)).unwrap());
     titled.retain(|one| one.question.title.is_some());
     let mut bare = real;
     for one in &mut bare {
@@ -296,9 +297,9 @@ fn sets() -> [Vec<Labelled>; 3] {
 fn the_rules_are_right_about_sites_that_nobody_listed() {
     let rules = Classifier::new(Vec::new()).without_sites();
     let [own, bare, titled] = sets();
-    holds("own", &measure(&rules, &own), 0.85, 0.05);
-    holds("real URLs", &measure(&rules, &bare), 0.77, 0.05);
-    holds("real, titled", &measure(&rules, &titled), 0.80, 0.08);
+    holds("own", &measure(&rules, &own), 0.85);
+    holds("real URLs", &measure(&rules, &bare), 0.77);
+    holds("titled", &measure(&rules, &titled), 0.82);
 }
 
 #[test]
@@ -307,9 +308,9 @@ fn the_model_is_right_about_sites_that_nobody_listed() {
     let classifier = Classifier::new(Vec::new()).without_sites();
     classifier.load_model(&folder).unwrap();
     let [own, bare, titled] = sets();
-    holds("own", &measure(&classifier, &own), 0.88, 0.05);
-    holds("real URLs", &measure(&classifier, &bare), 0.77, 0.05);
-    holds("real, titled", &measure(&classifier, &titled), 0.84, 0.08);
+    holds("own", &measure(&classifier, &own), 0.88);
+    holds("real URLs", &measure(&classifier, &bare), 0.77);
+    holds("titled", &measure(&classifier, &titled), 0.86);
 }
 
 #[test]

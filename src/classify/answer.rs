@@ -1,8 +1,8 @@
 //! What the classifier is asked, and what it answers.
 
-use crate::classify::head::Shares;
 use crate::classify::lexicon::Spoke;
 use crate::classify::risk::Assessment;
+use crate::classify::shares::Shares;
 use crate::classify::words::Words;
 use crate::domain::label::Label;
 

@@ -1,7 +1,7 @@
 //! Figures of a classifier on labelled examples.
 
-use crate::classify::head::Shares;
-use crate::classify::train::best_named;
+use crate::classify::shares::Shares;
+use crate::classify::shares::best_named;
 use crate::domain::label::Category;
 
 const CLASSES: usize = Category::COUNT;

@@ -2,12 +2,16 @@
 //!
 //! Weights of hashed features are stored as bytes, rows that say next to nothing not at all.
 
+use crate::classify::calibration::Calibration;
+use crate::classify::calibration::Curve;
 use crate::classify::features::Features;
 use crate::classify::features::HASHED;
 use crate::classify::features::HEARD;
+use crate::classify::shares;
+use crate::classify::shares::Shares;
 use crate::domain::label::Category;
 
-const MAGIC: &[u8; 6] = b"USHD04";
+const MAGIC: &[u8; 6] = b"USHD05";
 const CLASSES: usize = Category::COUNT;
 /// How much the hashed features count beside an embedding, and alone: what several thousand sites
 /// say is worth more than what a thousand said.
@@ -15,14 +19,9 @@ const SPARSE_BESIDE: f32 = 1.4;
 const SPARSE_ALONE: f32 = 2.0;
 /// How much the lexicon counts.
 const HEARD_SCALE: f32 = 0.3;
-/// How much a model's head counts against the rules' head where both speak.
-const MODEL_SHARE: f32 = 0.7;
 
-/// A share for each category; together 1.
-pub type Shares = [f32; CLASSES];
-
-/// What makes shares of sums as sure as they may be: a title says so much that one power would
-/// make answers with one too timid, or those without too bold.
+/// What makes shares of sums about as sure as they may be, so that two heads can be mixed: a title
+/// says so much that one power would make answers with one too timid, or those without too bold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Powers {
     /// For a URL alone.
@@ -54,8 +53,9 @@ pub struct Head {
     scale: f32,
     /// The powers that the shares are raised to.
     pub powers: Powers,
-    /// The share below which the answer is `other`.
-    pub threshold: f32,
+    /// What makes the shares of an answer as sure as they are said: of this head's alone, or of a
+    /// model's mixed with those of the rules.
+    pub calibration: Calibration,
     /// The SHA-256 of the model's weights that it was trained with, in hex; empty for the rules.
     pub fingerprint: String,
 }
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Head {
         f.debug_struct("Head")
             .field("embedding", &self.embedding)
             .field("powers", &self.powers)
-            .field("threshold", &self.threshold)
+            .field("calibration", &self.calibration)
             .finish_non_exhaustive()
     }
 }
@@ -116,7 +116,12 @@ pub fn inputs(features: &Features, embedding: Option<&[f32]>, mean: &[f32]) -> (
 impl Head {
     /// A head of these weights, rounded to what it stores.
     #[must_use]
-    pub fn of(weights: &Weights, powers: Powers, threshold: f32, fingerprint: String) -> Self {
+    pub fn of(
+        weights: &Weights,
+        powers: Powers,
+        calibration: Calibration,
+        fingerprint: String,
+    ) -> Self {
         let first = first_hashed(weights.embedding) * CLASSES;
         let (dense, hashed) = weights.rows.split_at(first.min(weights.rows.len()));
         let largest = hashed
@@ -131,7 +136,7 @@ impl Head {
             sparse: Vec::new(),
             scale,
             powers,
-            threshold,
+            calibration,
             fingerprint,
         };
         for (place, row) in hashed.chunks_exact(CLASSES).enumerate() {
@@ -159,7 +164,7 @@ impl Head {
         }
     }
 
-    /// The calibrated shares of every category.
+    /// The shares of every category, not calibrated.
     #[must_use]
     pub fn shares(&self, features: &Features, embedding: Option<&[f32]>) -> Shares {
         let (dense, sparse) = inputs(features, embedding, &self.mean);
@@ -188,7 +193,7 @@ impl Head {
         } else {
             powers.bare
         };
-        softmax(&mut sums, power);
+        shares::softmax(&mut sums, power);
         sums
     }
 
@@ -203,8 +208,12 @@ impl Head {
         out.extend(count(self.fingerprint.len()));
         out.extend(self.fingerprint.as_bytes());
         let Powers { bare, titled } = self.powers;
-        for value in [self.scale, bare, titled, self.threshold]
+        let threshold = self.calibration.threshold;
+        let curves = [self.calibration.bare, self.calibration.titled];
+        let curves = curves.map(|curve| [curve.rise, curve.fall, curve.shift]);
+        for value in [self.scale, bare, titled, threshold]
             .iter()
+            .chain(curves.as_flattened())
             .chain(&self.mean)
             .chain(&self.dense)
         {
@@ -239,16 +248,30 @@ impl Head {
         let letters = take_count(&mut rest)?;
         let fingerprint = take(&mut rest, letters)?;
         let fingerprint = String::from_utf8(fingerprint.to_vec()).map_err(|_error| NoHead)?;
-        let mut settings = take_floats(&mut rest, 4)?.into_iter();
+        let mut settings = take_floats(&mut rest, 10)?.into_iter();
         let mut setting = || settings.next().ok_or(NoHead);
+        let scale = setting()?;
+        let powers = Powers {
+            bare: setting()?,
+            titled: setting()?,
+        };
+        let threshold = setting()?;
+        let mut curve = || -> Result<Curve, NoHead> {
+            Ok(Curve {
+                rise: setting()?,
+                fall: setting()?,
+                shift: setting()?,
+            })
+        };
         let mut head = Self {
             embedding,
-            scale: setting()?,
-            powers: Powers {
-                bare: setting()?,
-                titled: setting()?,
+            scale,
+            powers,
+            calibration: Calibration {
+                bare: curve()?,
+                titled: curve()?,
+                threshold,
             },
-            threshold: setting()?,
             mean: take_floats(&mut rest, embedding)?,
             dense: take_floats(&mut rest, first_hashed(embedding) * CLASSES)?,
             rows: vec![u16::MAX; HASHED],
@@ -291,30 +314,6 @@ fn take_floats(rest: &mut &[u8], count: usize) -> Result<Vec<f32>, NoHead> {
         .collect())
 }
 
-/// The weighted geometric mean of two opinions.
-#[must_use]
-pub fn mix(rules: &Shares, model: &Shares) -> Shares {
-    let mut mixed: Shares = [0.0; CLASSES];
-    for ((mixed, rules), model) in mixed.iter_mut().zip(rules).zip(model) {
-        *mixed = MODEL_SHARE * model.max(1e-6).ln() + (1.0 - MODEL_SHARE) * rules.max(1e-6).ln();
-    }
-    softmax(&mut mixed, 1.0);
-    mixed
-}
-
-/// Sums → shares, raised to a power and made 1 together again.
-pub fn softmax(sums: &mut [f32], power: f32) {
-    let most = sums.iter().copied().fold(f32::MIN, f32::max);
-    let mut all = 0.0;
-    for sum in sums.iter_mut() {
-        *sum = ((*sum - most) * power).exp();
-        all += *sum;
-    }
-    for sum in sums {
-        *sum /= all;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,7 +337,16 @@ mod tests {
             bare: 2.0,
             titled: 3.0,
         };
-        let head = Head::of(&weights, powers, 0.4, "abc".to_owned());
+        let curve = |shift| Curve {
+            shift,
+            ..Curve::STRAIGHT
+        };
+        let calibration = Calibration {
+            bare: curve(0.5),
+            titled: curve(-0.5),
+            threshold: 0.4,
+        };
+        let head = Head::of(&weights, powers, calibration, "abc".to_owned());
         let bytes = head.to_bytes();
         let again = Head::from_bytes(&bytes).unwrap();
         let features = Features {
@@ -356,6 +364,7 @@ mod tests {
         let surer = again.shares(&titled, Some(&[1.0, 2.0, 3.0]));
         assert!(surer.into_iter().fold(0.0, f32::max) > shares.into_iter().fold(0.0, f32::max));
         assert_eq!(again.fingerprint, "abc");
+        assert_eq!(again.calibration, calibration);
         for cut in (0..bytes.len()).step_by(1_001) {
             assert_eq!(Head::from_bytes(&bytes[..cut]).err(), Some(NoHead), "{cut}");
         }

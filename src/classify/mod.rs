@@ -14,7 +14,9 @@ mod activations;
 mod answer;
 pub mod blocklist;
 mod brands;
+pub mod calibration;
 pub mod corpus;
+mod descent;
 #[cfg(feature = "classify")]
 mod encoder;
 pub mod eval;
@@ -31,6 +33,7 @@ mod model_files;
 mod model_state;
 mod page;
 pub mod risk;
+pub mod shares;
 pub mod train;
 #[cfg(feature = "classify")]
 pub mod transformer;
@@ -47,15 +50,17 @@ pub use crate::classify::answer::Answer;
 pub use crate::classify::answer::Decided;
 pub use crate::classify::answer::Question;
 use crate::classify::blocklist::BlockLists;
+use crate::classify::calibration::Calibration;
 use crate::classify::features::Features;
 use crate::classify::head::Head;
-use crate::classify::head::Shares;
 use crate::classify::lexicon::Lexicon;
 use crate::classify::lexicon::Spoke;
+use crate::classify::model_state::Model;
 pub use crate::classify::model_state::ModelError;
 pub use crate::classify::model_state::verify_model;
 use crate::classify::risk::Assessment;
 use crate::classify::risk::RiskRules;
+use crate::classify::shares::Shares;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
@@ -63,11 +68,9 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 6;
-/// The head of the rules, and that of the model the weights were trained with.
+const GENERATION: i32 = 7;
+/// The head of the rules.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
-#[cfg(feature = "classify")]
-const MODEL_HEAD: &[u8] = include_bytes!("data/minilm.head");
 /// The name of a head that stands beside another model.
 #[cfg(feature = "classify")]
 pub const HEAD_FILE: &str = "urlshort.head";
@@ -95,16 +98,6 @@ pub struct Classifier {
     model: ArcSwapOption<Model>,
     /// Whether well-known sites count.
     sites: bool,
-}
-
-/// A loaded model with its head.
-#[derive(Debug)]
-struct Model {
-    #[cfg(feature = "classify")]
-    transformer: transformer::Transformer,
-    #[cfg(feature = "classify")]
-    head: Head,
-    name: String,
 }
 
 /// A question with what was read of it.
@@ -155,34 +148,7 @@ impl Classifier {
     /// [`ModelError`]; the rules go on.
     #[cfg(feature = "classify")]
     pub fn load_model(&self, folder: &std::path::Path) -> Result<(), ModelError> {
-        let transformer = transformer::Transformer::load(folder)?;
-        let wrong = |why: String| ModelError::Unusable {
-            folder: folder.to_owned(),
-            why,
-        };
-        let shown = folder.display();
-        let again =
-            format!("run `urlshort classify train --beside-model --model-dir {shown}` once");
-        let own = folder.join(HEAD_FILE);
-        let head = if own.exists() {
-            let bytes = std::fs::read(&own).map_err(|error| wrong(error.to_string()))?;
-            Head::from_bytes(&bytes)
-                .map_err(|error| wrong(format!("{HEAD_FILE}: {error}; {again}")))?
-        } else {
-            Head::from_bytes(MODEL_HEAD).expect("the compiled-in weights are ours")
-        };
-        if head.embedding != transformer.length() || head.fingerprint != transformer.fingerprint() {
-            return Err(wrong(format!(
-                "its weights are not those that the head was trained with; {again}"
-            )));
-        }
-        let fingerprint = transformer.fingerprint().get(..8).unwrap_or("").to_owned();
-        let name = format!("{}-{fingerprint}-{GENERATION}", transformer.name());
-        self.model.store(Some(Arc::new(Model {
-            transformer,
-            head,
-            name,
-        })));
+        self.model.store(Some(Arc::new(Model::load(folder)?)));
         telemetry::classifier_model(true);
         Ok(())
     }
@@ -335,23 +301,24 @@ impl Classifier {
 
     fn decide(&self, read: Read, model: Option<&Shares>) -> Answer {
         let by_rules = self.rules.shares(&read.features, None);
-        let (mut shares, mut decided, threshold) = match model {
-            None => (by_rules, Decided::Rules, self.rules.threshold),
+        let (mut shares, mut decided, calibration) = match model {
+            None => (by_rules, Decided::Rules, self.rules.calibration),
             Some(by_model) => self.combine(&by_rules, by_model),
         };
+        calibration.apply(&mut shares, read.features.titled);
         if let Some(site) = read.site {
             for (at, share) in shares.iter_mut().enumerate() {
                 let known = f32::from(u8::from(at == site.number()));
                 *share = SITE_SHARE * known + (1.0 - SITE_SHARE) * *share;
             }
-            if train::best_named(&shares).0 == site.number() {
+            if shares::best_named(&shares).0 == site.number() {
                 decided = Decided::KnownSite;
             }
         }
-        let (best, share) = train::best_named(&shares);
+        let (best, share) = shares::best_named(&shares);
         let none = shares.get(Category::Other.number()).copied().unwrap_or(0.0);
         let category = Category::from_number(best)
-            .filter(|_| share >= threshold && share > none)
+            .filter(|_| share >= calibration.threshold && share > none)
             .unwrap_or(Category::Other);
         let confidence = if category == Category::Other {
             none.max(1.0 - share)
@@ -376,24 +343,24 @@ impl Classifier {
 
     /// One opinion of two, and whose it is in the end.
     #[cfg(feature = "classify")]
-    fn combine(&self, rules: &Shares, model: &Shares) -> (Shares, Decided, f32) {
-        let shares = head::mix(rules, model);
-        let best = train::best_named(&shares).0;
-        let agrees = |shares: &Shares| train::best_named(shares).0 == best;
+    fn combine(&self, rules: &Shares, model: &Shares) -> (Shares, Decided, Calibration) {
+        let shares = shares::mix(rules, model);
+        let best = shares::best_named(&shares).0;
+        let agrees = |shares: &Shares| shares::best_named(shares).0 == best;
         let decided = match (agrees(rules), agrees(model)) {
             (true, true) => Decided::Both,
             (true, false) => Decided::Rules,
             (false, _) => Decided::Model,
         };
         let loaded = self.model.load();
-        let threshold = loaded
+        let calibration = loaded
             .as_ref()
-            .map_or(self.rules.threshold, |model| model.head.threshold);
-        (shares, decided, threshold)
+            .map_or(self.rules.calibration, |model| model.head.calibration);
+        (shares, decided, calibration)
     }
 
     #[cfg(not(feature = "classify"))]
-    fn combine(&self, rules: &Shares, _model: &Shares) -> (Shares, Decided, f32) {
-        (*rules, Decided::Rules, self.rules.threshold)
+    fn combine(&self, rules: &Shares, _model: &Shares) -> (Shares, Decided, Calibration) {
+        (*rules, Decided::Rules, self.rules.calibration)
     }
 }

@@ -1,22 +1,21 @@
 //! Training of the head: softmax regression by L-BFGS over everything at once, and calibration by
 //! cross-validation over sites.
 
+use crate::classify::calibration::Calibration;
+use crate::classify::calibration::Curve;
+use crate::classify::descent::minimise;
 use crate::classify::features::Features;
 use crate::classify::features::HASHED;
 use crate::classify::head;
 use crate::classify::head::Head;
 use crate::classify::head::Powers;
-use crate::classify::head::Shares;
 use crate::classify::head::Weights;
+use crate::classify::shares;
+use crate::classify::shares::Shares;
+use crate::classify::shares::best_named;
 use crate::domain::label::Category;
 
 const CLASSES: usize = Category::COUNT;
-const ITERATIONS: usize = 80;
-const MEMORY: usize = 8;
-/// How much of its sureness a head keeps: the sites of the cross-validation were chosen, and the
-/// lexicon written, by the same people. On pages that others chose, answers calibrated without
-/// this were right 3 to 5 times of 100 less often than they said.
-const CAUTION: f32 = 0.85;
 /// What the logarithm of rarity is divided by: places of some thirty examples then count as one.
 const RARITY: f32 = 5.0;
 /// Folds of the cross-validation.
@@ -75,8 +74,8 @@ impl Said<'_> {
             powers.bare
         };
         let mut shares = self.shares.map(|share| share.max(1e-9).ln());
-        head::softmax(&mut shares, power);
-        let answer = self.beside.map(|rules| head::mix(rules, &shares));
+        shares::softmax(&mut shares, power);
+        let answer = self.beside.map(|rules| shares::mix(rules, &shares));
         (shares, answer.unwrap_or(shares))
     }
 }
@@ -93,7 +92,8 @@ pub fn train(
     let heads: Vec<Head> = (0..FOLDS)
         .map(|fold| {
             let inside: Vec<&Example> = examples.iter().filter(|one| one.fold != fold).collect();
-            Head::of(&fit(&inside, penalty), Powers::NONE, 0.0, String::new())
+            let weights = fit(&inside, penalty);
+            Head::of(&weights, Powers::NONE, Calibration::NONE, String::new())
         })
         .collect();
     let mut said = Vec::with_capacity(examples.len());
@@ -107,23 +107,22 @@ pub fn train(
             });
         }
     }
-    let powers = calibrate(&said);
-    let threshold = threshold(&said, powers);
+    let powers = powers(&said);
     let all: Vec<&Example> = examples.iter().collect();
     let weights = fit(&all, penalty);
-    // Both heads are as cautious, and so is what they say together.
-    let cautious = Powers {
-        bare: powers.bare * CAUTION,
-        titled: powers.titled * CAUTION,
-    };
     Trained {
-        head: Head::of(&weights, cautious, threshold, fingerprint.to_owned()),
+        head: Head::of(
+            &weights,
+            powers,
+            calibrate(&said, powers),
+            fingerprint.to_owned(),
+        ),
         unseen: said.iter().map(|one| one.with(powers).0).collect(),
     }
 }
 
 /// The powers that make the right answers likeliest.
-fn calibrate(said: &[Said<'_>]) -> Powers {
+fn powers(said: &[Said<'_>]) -> Powers {
     let best = |titled: bool| {
         let loss = |power: f32| -> f32 {
             let powers = Powers {
@@ -144,33 +143,43 @@ fn calibrate(said: &[Said<'_>]) -> Powers {
     }
 }
 
-/// The lowest share, as it is said in the end, from which on 95 of 100 answers are right.
-fn threshold(said: &[Said<'_>], powers: Powers) -> f32 {
-    let mut answers: Vec<(f32, bool)> = said
-        .iter()
-        .map(|one| {
-            let mut shares = one.with(powers).1.map(|share| share.max(1e-9).ln());
-            head::softmax(&mut shares, CAUTION);
-            let (best, share) = best_named(&shares);
-            (share, best == one.class)
-        })
+/// How sure the likeliest named category may be, and from which share on 95 of 100 are right.
+fn calibrate(said: &[Said<'_>], powers: Powers) -> Calibration {
+    let answers = said.iter().map(|one| {
+        let (best, share) = best_named(&one.with(powers).1);
+        (one, share, best == one.class)
+    });
+    let curve = |titled: bool| {
+        // As calibration is measured: of what is about something.
+        let asked = answers
+            .clone()
+            .filter(|(one, _, _)| one.titled == titled && one.class != Category::Other.number());
+        let asked: Vec<(f32, bool)> = asked.map(|(_, share, right)| (share, right)).collect();
+        Curve::fit(&asked)
+    };
+    let mut calibration = Calibration {
+        bare: curve(false),
+        titled: curve(true),
+        threshold: 0.0,
+    };
+    let mut sure: Vec<(f32, bool)> = answers
+        .map(|(one, share, right)| (calibration.sureness(share, one.titled), right))
         .collect();
-    answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+    sure.sort_by(|a, b| b.0.total_cmp(&a.0));
+    calibration.threshold = threshold(&sure);
+    calibration
+}
+
+/// The lowest share from which on 95 of 100 answers are right, of answers with the surest first.
+fn threshold(answers: &[(f32, bool)]) -> f32 {
     let (mut right, mut found) = (0_u32, 0.9);
-    for (count, (share, is_right)) in (1_u32..).zip(&answers) {
+    for (count, (share, is_right)) in (1_u32..).zip(answers) {
         right += u32::from(*is_right);
         if right * 100 >= count * 95 && count > 20 {
             found = *share;
         }
     }
     found
-}
-
-/// The likeliest category that has a name of its own, and its share.
-#[must_use]
-pub fn best_named(shares: &Shares) -> (usize, f32) {
-    let named = shares.iter().copied().enumerate().take(CLASSES - 1);
-    named.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
 fn fit(examples: &[&Example], penalty: f32) -> Weights {
@@ -287,7 +296,7 @@ fn loss(rows: &[Row], at: &[f32], penalty: f32, first: usize, gradient: &mut [f3
                 *sum += value * weight;
             }
         }
-        head::softmax(&mut sums, 1.0);
+        shares::softmax(&mut sums, 1.0);
         let share = row.weight / total;
         if let Some(right) = sums.get_mut(row.class) {
             loss -= share * right.max(1e-9).ln();
@@ -306,85 +315,6 @@ fn loss(rows: &[Row], at: &[f32], penalty: f32, first: usize, gradient: &mut [f3
         loss += penalty / 2.0 * weight * weight;
     }
     loss
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// L-BFGS with a backtracking line search.
-fn minimise(at: &mut [f32], mut measure: impl FnMut(&[f32], &mut [f32]) -> f32) {
-    let mut gradient = vec![0.0_f32; at.len()];
-    let mut value = measure(at, &mut gradient);
-    let mut history: Vec<(Vec<f32>, Vec<f32>, f32)> = Vec::new();
-    for _ in 0..ITERATIONS {
-        let direction = direction(&gradient, &history);
-        let slope = dot(&gradient, &direction);
-        if slope > -1e-9 {
-            return;
-        }
-        let mut step = if history.is_empty() {
-            1.0 / dot(&gradient, &gradient).sqrt()
-        } else {
-            1.0
-        };
-        let (mut next, mut next_gradient) = (vec![0.0_f32; at.len()], vec![0.0_f32; at.len()]);
-        let next_value = loop {
-            for ((to, from), way) in next.iter_mut().zip(&*at).zip(&direction) {
-                *to = from + step * way;
-            }
-            let found = measure(&next, &mut next_gradient);
-            if found <= value + 1e-4 * step * slope || step < 1e-6 {
-                break found;
-            }
-            step *= 0.5;
-        };
-        let moved: Vec<f32> = next.iter().zip(&*at).map(|(to, from)| to - from).collect();
-        let turned: Vec<f32> = next_gradient
-            .iter()
-            .zip(&gradient)
-            .map(|(b, a)| b - a)
-            .collect();
-        let curve = dot(&moved, &turned);
-        if curve > 1e-10 {
-            if history.len() == MEMORY {
-                history.remove(0);
-            }
-            history.push((moved, turned, 1.0 / curve));
-        }
-        at.copy_from_slice(&next);
-        gradient = next_gradient;
-        if (value - next_value).abs() < 1e-7 {
-            return;
-        }
-        value = next_value;
-    }
-}
-
-/// Downhill, bent by what the last steps told of the curvature.
-fn direction(gradient: &[f32], history: &[(Vec<f32>, Vec<f32>, f32)]) -> Vec<f32> {
-    let mut way: Vec<f32> = gradient.iter().map(|slope| -slope).collect();
-    let mut shares = Vec::with_capacity(history.len());
-    for (moved, turned, inverse) in history.iter().rev() {
-        let share = inverse * dot(moved, &way);
-        for (value, turn) in way.iter_mut().zip(turned) {
-            *value -= share * turn;
-        }
-        shares.push(share);
-    }
-    if let Some((_, turned, inverse)) = history.last() {
-        let scale = 1.0 / (inverse * dot(turned, turned));
-        for value in &mut way {
-            *value *= scale;
-        }
-    }
-    for ((moved, turned, inverse), share) in history.iter().zip(shares.into_iter().rev()) {
-        let back = inverse * dot(turned, &way);
-        for (value, step) in way.iter_mut().zip(moved) {
-            *value += (share - back) * step;
-        }
-    }
-    way
 }
 
 #[cfg(test)]
@@ -423,20 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn the_minimum_of_a_bowl_is_found() {
-        let mut at = vec![5.0, -3.0];
-        minimise(&mut at, |at, gradient| {
-            gradient[0] = 20.0 * (at[0] - 1.0);
-            gradient[1] = 2.0 * (at[1] + 2.0);
-            10.0 * (at[0] - 1.0).powi(2) + (at[1] + 2.0).powi(2)
-        });
-        assert!(
-            (at[0] - 1.0).abs() < 1e-2 && (at[1] + 2.0).abs() < 1e-2,
-            "{at:?}"
-        );
-    }
-
-    #[test]
     fn titles_have_a_power_of_their_own_and_so_has_what_stands_beside_the_rules() {
         // Seven of ten right, at shares of a half: too timid with a title, right without.
         let mut low = [0.5 / 16.0; CLASSES];
@@ -458,10 +374,10 @@ mod tests {
             (0..10).map(move |at| one(truth(at), titled, beside))
         };
         let both: Vec<Said<'_>> = some(5, false, None).chain(some(7, true, None)).collect();
-        let powers = calibrate(&both);
-        assert!(powers.titled > powers.bare + 0.1, "{powers:?}");
+        let found = powers(&both);
+        assert!(found.titled > found.bare + 0.1, "{found:?}");
         let timid = [1.0 / 17.0; CLASSES];
         let beside: Vec<Said<'_>> = some(5, false, Some(&timid)).collect();
-        assert!(calibrate(&beside).bare > powers.bare + 0.3);
+        assert!(powers(&beside).bare > found.bare + 0.3);
     }
 }

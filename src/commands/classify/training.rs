@@ -12,7 +12,6 @@ use crate::classify::corpus;
 use crate::classify::corpus::Part;
 use crate::classify::features;
 use crate::classify::head::Head;
-use crate::classify::head::Powers;
 use crate::classify::lexicon::Lexicon;
 use crate::classify::train;
 use crate::classify::train::Example;
@@ -153,11 +152,20 @@ fn write(path: &Path, head: &Head) -> Result<(), Failure> {
     let bytes = head.to_bytes();
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
     std::fs::write(path, &bytes).map_err(failed)?;
-    let (shown, powers, threshold) = (path.display(), head.powers, head.threshold);
-    let Powers { bare, titled } = powers;
     report::line(&format!(
-        "{shown}: {} bytes, powers {bare:.2} and {titled:.2}, threshold {threshold:.2}",
-        bytes.len()
+        "{}: {} bytes, threshold {:.2}",
+        path.display(),
+        bytes.len(),
+        head.calibration.threshold
     ));
+    for (what, curve) in [
+        ("without a title", head.calibration.bare),
+        ("with one", head.calibration.titled),
+    ] {
+        report::line(&format!(
+            "  {what}: rise {:.2}, fall {:.2}, shift {:+.2}",
+            curve.rise, curve.fall, curve.shift
+        ));
+    }
     Ok(())
 }
