@@ -155,7 +155,7 @@ fn calibrate(said: &[Said<'_>], powers: Powers) -> Calibration {
             .clone()
             .filter(|(one, _, _)| one.titled == titled && one.class != Category::Other.number());
         let asked: Vec<(f32, bool)> = asked.map(|(_, share, right)| (share, right)).collect();
-        Curve::fit(&asked)
+        Curve::fit(&asked).cautious()
     };
     let mut calibration = Calibration {
         bare: curve(false),
