@@ -98,6 +98,14 @@ struct Name {
     official: bool,
 }
 
+impl Name {
+    /// The words of what was registered or lent, and of what stands in front of it.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let labels = self.below.iter().chain([&self.site]);
+        labels.flat_map(|label| label.split('-'))
+    }
+}
+
 /// What in a host asks for trust.
 #[derive(Clone, Copy, Debug, Default)]
 struct Asking {
@@ -181,20 +189,20 @@ impl RiskRules {
         let unicode = words::idna_to_unicode(host.trim_end_matches('.')).to_lowercase();
         let lent = known::ends_of(host).find_map(|end| self.words.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
-        let behind = lent.map_or_else(
-            || words::suffix_labels(&labels),
-            |lent| lent.split('.').count(),
-        );
+        let bucket = borrowed::labels_behind_a_bucket(&labels);
+        let is_lent = lent.is_some() || bucket.is_some();
+        let behind = { lent.map(|lent| lent.split('.').count()).or(bucket) }
+            .unwrap_or_else(|| words::suffix_labels(&labels));
         let mut at = labels.len().saturating_sub(behind + 1);
         let short = labels.get(at).is_some_and(|site| site.len() == 2);
-        let before = at.checked_sub(1).filter(|_| short && lent.is_none());
+        let before = at.checked_sub(1).filter(|_| short && !is_lent);
         let sold = before.filter(|at| labels.get(*at).is_some_and(|label| label.contains('-')));
         at = sold.unwrap_or(at); // below a short name: bank-login.cz.com
         Name {
             site: labels.get(at).cloned().unwrap_or_default(),
             below: labels.get(..at).unwrap_or(&[]).to_vec(),
             end: labels.last().cloned().unwrap_or_default(),
-            lent: lent.is_some(),
+            lent: is_lent,
             account: lent.is_some_and(|lent| self.words.account.contains(lent)),
             official: names::is_official(&labels),
             labels,

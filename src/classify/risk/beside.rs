@@ -83,7 +83,7 @@ impl RiskRules {
             (asks, said.lures > 0)
         };
         let tried = label.split('-').any(|word| self.words.trial.contains(word));
-        let lent = name.lent && !tried && !said.mild && !ambiguous;
+        let lent = name.lent && !name.account && !tried && !said.mild && !ambiguous;
         if asks && !said.mild || name.lent && in_path {
             (0.85, " with a word that asks for trust")
         } else if lured && !said.mild {

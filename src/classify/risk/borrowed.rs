@@ -7,6 +7,7 @@ use url::Url;
 use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
+use crate::classify::risk::known;
 use crate::classify::risk::known::Known;
 
 /// Words of a host and a path, by what they are for.
@@ -28,10 +29,15 @@ impl RiskRules {
         let host = url.host_str().unwrap_or("");
         let store = self.is_store(host);
         let lent = store || name.is_some_and(|name| name.lent && !name.account);
-        let pages = host.strip_prefix("www.").unwrap_or(host);
-        let pages = self.words.pages.contains(pages);
+        let account = self.account(host);
+        let pages = account.is_some();
         if lent || pages {
-            let count = self.count(url, name.filter(|_| !pages && !store));
+            let words = match (account, name) {
+                (Some(account), _) => account.split(['.', '-']).collect(),
+                (None, Some(name)) if !store => name.words().collect(),
+                _ => Vec::new(),
+            };
+            let count = self.count(url, words);
             if pages && count.is_form() {
                 found.add("a form that asks for trust among pages of anybody", 0.55);
             } else if lent
@@ -48,7 +54,8 @@ impl RiskRules {
         }
         let host_of = |set| Known::is_below(set, host);
         if host_of(&self.words.tunnel) {
-            let count = self.count(url, name);
+            let words = name.map(|name| name.words().collect());
+            let count = self.count(url, words.unwrap_or_default());
             let weight = if count.hard + count.brands > 0 {
                 0.4
             } else {
@@ -75,15 +82,21 @@ impl RiskRules {
         bucket || Known::is_below(&self.words.store, host)
     }
 
-    fn count(&self, url: &Url, name: Option<&Name>) -> Count {
+    /// What stands in front of a host whose pages are those of anybody.
+    fn account<'host>(&self, host: &'host str) -> Option<&'host str> {
+        let host = host.strip_prefix("www.").unwrap_or(host);
+        if self.words.pages.contains(host) {
+            return Some("");
+        }
+        let end = known::ends_of(host).find(|end| self.words.pages.contains(end))?;
+        host.strip_suffix(end)
+    }
+
+    fn count(&self, url: &Url, in_host: Vec<&str>) -> Count {
         let mut count = Count::default();
-        let below = name.into_iter().flat_map(|name| {
-            let labels = name.below.iter().chain([&name.site]);
-            labels.flat_map(|label| label.split('-'))
-        });
         let path = url.path().to_ascii_lowercase();
         let parts = path.split(['/', '-', '_', '.']);
-        let words = below.map(|word| (word, true));
+        let words = in_host.into_iter().map(|word| (word, true));
         for (word, is_host) in words.chain(parts.map(|word| (word, false))) {
             let hard = self.words.is_hard(word);
             let lure = self.words.lure.contains(word) && !self.words.bait.contains(word);
@@ -125,6 +138,21 @@ impl Count {
 
     const fn is_login(&self) -> bool {
         !self.trial && self.in_host > 0 && self.in_path > 0 && self.hard + self.lures > 1
+    }
+}
+
+/// How many labels stand behind the name of a bucket, in stores whose hosts may name a region too.
+pub(super) fn labels_behind_a_bucket(labels: &[String]) -> Option<usize> {
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    match labels.as_slice() {
+        [.., _, "web", "core", "windows", "net"] => Some(5),
+        [.., "blob", "core", "windows", "net"] => Some(4),
+        [front @ .., "amazonaws", "com"] => {
+            let is_store = |label: &&str| *label == "s3" || label.starts_with("s3-");
+            let at = front.iter().position(is_store)?;
+            Some(labels.len() - at)
+        }
+        _ => None,
     }
 }
 

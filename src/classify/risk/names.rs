@@ -65,8 +65,10 @@ impl RiskRules {
                 let first = like.next();
                 let is_one = |brand: &str| !self.words.ambiguous.contains(brand);
                 let plain = first.filter(|(brand, _)| is_one(brand));
-                plain
-                    .or_else(|| self.in_some(label))
+                // Two parts that are a brand say more than one that is nearly one.
+                let sure = plain.filter(|(_, likeness)| *likeness != Likeness::Typo);
+                sure.or_else(|| self.in_some(label))
+                    .or(plain)
                     .or_else(|| first.and_then(|_| like.find(|(brand, _)| is_one(brand))))
                     .or(first)
             });

@@ -61,12 +61,12 @@ impl RiskRules {
             often: cheap || self.words.often.contains(name.end.as_str()),
             ..Asking::default()
         };
-        let labels = name.below.iter().chain([&name.site]);
-        for token in labels.flat_map(|label| label.split('-')) {
+        for token in name.words() {
             let asks = self.words.bait.contains(token);
             asking.bait += usize::from(asks);
             asking.soft += usize::from(asks && self.words.soft.contains(token));
         }
+        asking.bait += usize::from(self.is_torn(&name.site));
         let words = self.wording(name, vocabulary);
         let before = found.fired.len();
         self.judge_brands(name, asking, url, vocabulary, found);
@@ -139,6 +139,16 @@ impl RiskRules {
         // Below the end of a country the words are those of its language, which may be unknown.
         words.named = strong && !all_known && (name.end.len() > 2 || words.bait > 1);
         words
+    }
+
+    /// A word that asks for trust, torn in two: `logi-n`.
+    fn is_torn(&self, label: &str) -> bool {
+        let parts: Vec<&str> = label.split('-').collect();
+        parts.windows(2).any(|two| {
+            two.iter().any(|part| part.len() < 3)
+                && !two.iter().any(|part| self.words.bait.contains(part))
+                && self.words.is_hard(&two.concat())
+        })
     }
 
     /// A word that only forms have, with digits for letters: `l0gin`.
