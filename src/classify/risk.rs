@@ -384,6 +384,10 @@ mod tests {
             "https://mozilla.github.io/pdf.js/web/viewer.html",
             "https://www.apple-tree-farm.example/orchard",
             "https://netflix.github.io/",
+            "https://deepseek-coder.github.io/",
+            "https://soup.s3.eu-central-1.amazonaws.com/recipe.html",
+            "https://cityofaustin.formstack.com/forms/permit_request",
+            "https://forms.office.com/r/a1b2c3",
             "https://visa-application-form.example/online",
             "https://www.ing-buero-schulz.de/leistungen",
             "https://www.gls-bank.de/",
@@ -410,6 +414,9 @@ mod tests {
             ("https://tax-gov-refund.com/", "the end of offices"),
             ("https://bank-secure.com.au-login.net/", "an end like .com"),
             ("https://csob-overeni-uctu.cz.com/", "with a word"),
+            // Two parts that are one name, and a word torn in two.
+            ("https://e-zpass-tollpayment.vip/ny", "the name ezpass with"),
+            ("https://kraken-logi-n.com/", "kraken with a word"),
             // Digits for letters in a word that only forms have.
             ("https://a9f3k2-l0g1n.ru/", "written with digits"),
             // The brand as a folder: of an address, of a page nobody meant to be there.
@@ -437,6 +444,18 @@ mod tests {
             (
                 "https://mail-quota-exceeded.webflow.io/",
                 "the name of a mailbox",
+            ),
+            (
+                "https://we-transfer-download.blob.core.windows.net/x.html",
+                "the name wetransfer",
+            ),
+            (
+                "https://windows-defender-alert.z13.web.core.windows.net/",
+                "windowsdefender",
+            ),
+            (
+                "https://zimbra-mail-update.formstack.com/forms/x",
+                "pages of anybody",
             ),
             ("https://abcd1234.ngrok.io/paypal", "a tunnel"),
             (
@@ -622,23 +641,5 @@ mod tests {
                 "{found:?}"
             );
         }
-    }
-
-    #[test]
-    fn the_longest_target_is_judged_within_a_millisecond() {
-        let (rules, lexicon) = (RiskRules::new(), Lexicon::new());
-        let lists = BlockLists::new(Vec::new());
-        let label = "paypal-login-".repeat(4);
-        let host = format!("{label}a.{label}b.{label}c.{label}d.example");
-        let url = format!("https://{host}/{}", "verify/paypal.".repeat(120));
-        let fastest = (0..20).map(|_| {
-            let begun = std::time::Instant::now();
-            let found = rules.assess(&url, &lists, lexicon.vocabulary());
-            assert!(!found.fired.is_empty());
-            begun.elapsed()
-        });
-        // The fastest of many: what else runs here slows some of them. Unoptimised code is slow.
-        let bound = if cfg!(debug_assertions) { 20 } else { 1 };
-        assert!(fastest.min().unwrap() < std::time::Duration::from_millis(bound));
     }
 }
