@@ -19,6 +19,7 @@ use crate::http::error::ApiError;
 use crate::http::links::rounded;
 use crate::http::state::AppState;
 use crate::service::link_input::FieldError;
+use crate::service::link_input::MAX_TITLE;
 use crate::service::link_input::has_control;
 
 /// URLs in one request.
@@ -72,7 +73,31 @@ fn complaint(pointer: &str, code: &'static str, detail: &str) -> FieldError {
     }
 }
 
-/// The URLs of `{url}` or `{urls: []}`.
+/// The title beside `{url}`; an empty one is none.
+fn title(map: &serde_json::Map<String, Value>) -> Result<Option<String>, FieldError> {
+    match map.get("title") {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) if map.contains_key("urls") => Err(complaint(
+            "/title",
+            "conflict",
+            "stands beside urls; send it with one url",
+        )),
+        Some(Value::String(title)) if has_control(title) => Err(complaint(
+            "/title",
+            "control_characters",
+            "contains control characters",
+        )),
+        Some(Value::String(title)) if title.chars().count() > MAX_TITLE => Err(complaint(
+            "/title",
+            "too_long",
+            "is longer than 512 characters",
+        )),
+        Some(Value::String(title)) => Ok(Some(title.clone()).filter(|title| !title.is_empty())),
+        Some(_) => Err(complaint("/title", "wrong_type", "must be a text")),
+    }
+}
+
+/// The URLs of `{url, title}` or `{urls: []}`.
 fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
     let wrong = |complaint| Err(ApiError::Invalid(vec![complaint]));
     let Value::Object(map) = body else {
@@ -84,7 +109,7 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
     };
     if let Some(name) = map
         .keys()
-        .find(|name| !matches!(name.as_str(), "url" | "urls"))
+        .find(|name| !matches!(name.as_str(), "url" | "urls" | "title"))
     {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
         return wrong(complaint(
@@ -123,6 +148,10 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
     };
     let mut questions = Vec::with_capacity(urls.len());
     let mut complaints = Vec::new();
+    let title = title(map).unwrap_or_else(|wrong| {
+        complaints.push(wrong);
+        None
+    });
     for (pointer, url) in urls {
         match url.as_str() {
             None => complaints.push(complaint(&pointer, "wrong_type", "must be a text")),
@@ -146,7 +175,7 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
             }
             Some(url) => questions.push(Question {
                 url: url.to_owned(),
-                title: None,
+                title: title.clone(),
             }),
         }
     }

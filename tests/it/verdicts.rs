@@ -210,6 +210,11 @@ fn urls_are_classified_without_a_link() {
         assert_eq!(one[0]["category"], "food", "{one}");
         let confidence = one[0]["confidence"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&confidence));
+        let bare = ask(json!({"url": "https://e.example/p/17", "title": null})).expect(200);
+        let titled = json!({"url": "https://e.example/p/17", "title": "Easy tomato soup recipe"});
+        let titled = ask(titled).expect(200);
+        assert_eq!(bare[0]["category"], "other", "{bare}");
+        assert_eq!(titled[0]["category"], "food", "{titled}");
         let two = ask(json!({"urls": ["https://e.example/", SUSPICIOUS]})).expect(200);
         assert_eq!(two[0]["risk"]["verdict"], "clean");
         assert_eq!(two[1]["risk"]["verdict"], "suspicious", "{two}");
@@ -222,6 +227,10 @@ fn urls_are_classified_without_a_link() {
             json!({"urls": []}),
             json!({"urls": vec!["https://e.x/"; 101]}),
             json!({"url": "https://e.x/", "titel": "x"}),
+            json!({"url": "https://e.x/", "title": 5}),
+            json!({"url": "https://e.x/", "title": "a\u{0}b"}),
+            json!({"url": "https://e.x/", "title": "a".repeat(513)}),
+            json!({"urls": ["https://e.x/"], "title": "x"}),
             json!([]),
         ] {
             ask(bad).expect_problem(422, "validation_failed");

@@ -16,7 +16,8 @@ use crate::domain::target::TargetPolicy;
 use crate::service::link_input::reader::Reader;
 use crate::service::link_input::reader::Sent;
 
-const MAX_TITLE: usize = 512;
+/// The longest title of a link, in characters.
+pub const MAX_TITLE: usize = 512;
 const MAX_NOTES: usize = 4_096;
 const MAX_TAGS: usize = 20;
 const MAX_TAG: usize = 64;
