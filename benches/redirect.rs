@@ -155,8 +155,7 @@ fn rates(options: &Options, folder: &Folder, wrk: &Wrk) -> Outcome<()> {
         eprintln!("round {n} of {}", options.rounds);
         for (server, rounds) in servers.all().iter().zip(&mut rounds) {
             servers.only(server)?;
-            // Caches and connections are warm before anything is counted.
-            wrk.run(server, Duration::from_secs(1))?;
+            wrk.warm(server)?;
             rounds.push(wrk.run(server, Duration::from_secs(options.seconds))?);
         }
     }

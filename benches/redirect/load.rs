@@ -66,6 +66,17 @@ end
         Ok(Self { script })
     }
 
+    /// Drives one server for a second, so that its caches and connections are warm. The first
+    /// second of all after a start may fail on a machine that is still starting databases.
+    pub(crate) fn warm(&self, server: &Server) -> Outcome<()> {
+        let second = Duration::from_secs(1);
+        if let Err(flaw) = self.run(server, second) {
+            eprintln!("{flaw}\nnot warm yet: once more");
+            self.run(server, second)?;
+        }
+        Ok(())
+    }
+
     /// Drives one server for a while; every answer must be a redirect.
     pub(crate) fn run(&self, server: &Server, length: Duration) -> Outcome<Round> {
         let before = server.cpu()?;
