@@ -36,6 +36,12 @@ impl Powers {
         bare: 1.0,
         titled: 1.0,
     };
+
+    /// That for a URL with or without a title.
+    #[must_use]
+    pub const fn of(self, titled: bool) -> f32 {
+        if titled { self.titled } else { self.bare }
+    }
 }
 
 /// Weights and calibration.
@@ -187,13 +193,7 @@ impl Head {
                 *sum += value * f32::from(*weight);
             }
         }
-        let powers = self.powers;
-        let power = if features.titled {
-            powers.titled
-        } else {
-            powers.bare
-        };
-        shares::softmax(&mut sums, power);
+        shares::softmax(&mut sums, self.powers.of(features.titled));
         sums
     }
 

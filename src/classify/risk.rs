@@ -189,7 +189,7 @@ impl RiskRules {
         let unicode = words::idna_to_unicode(host.trim_end_matches('.')).to_lowercase();
         let lent = known::ends_of(host).find_map(|end| self.words.lent.get(end));
         let labels: Vec<String> = unicode.split('.').map(str::to_owned).collect();
-        let bucket = borrowed::labels_behind_a_bucket(&labels);
+        let bucket = borrowed::labels_behind_a_bucket(&unicode);
         let is_lent = lent.is_some() || bucket.is_some();
         let behind = { lent.map(|lent| lent.split('.').count()).or(bucket) }
             .unwrap_or_else(|| words::suffix_labels(&labels));

@@ -68,13 +68,8 @@ struct Said<'a> {
 impl Said<'_> {
     /// The shares with this power, and what is answered then.
     fn with(&self, powers: Powers) -> (Shares, Shares) {
-        let power = if self.titled {
-            powers.titled
-        } else {
-            powers.bare
-        };
         let mut shares = self.shares.map(|share| share.max(1e-9).ln());
-        shares::softmax(&mut shares, power);
+        shares::softmax(&mut shares, powers.of(self.titled));
         let answer = self.beside.map(|rules| shares::mix(rules, &shares));
         (shares, answer.unwrap_or(shares))
     }
@@ -145,16 +140,19 @@ fn powers(said: &[Said<'_>]) -> Powers {
 
 /// How sure the likeliest named category may be, and from which share on 95 of 100 are right.
 fn calibrate(said: &[Said<'_>], powers: Powers) -> Calibration {
-    let answers = said.iter().map(|one| {
-        let (best, share) = best_named(&one.with(powers).1);
-        (one, share, best == one.class)
-    });
+    let answers: Vec<(&Said<'_>, f32, bool)> = said
+        .iter()
+        .map(|one| {
+            let (best, share) = best_named(&one.with(powers).1);
+            (one, share, best == one.class)
+        })
+        .collect();
     let curve = |titled: bool| {
         // As calibration is measured: of what is about something.
         let asked = answers
-            .clone()
+            .iter()
             .filter(|(one, _, _)| one.titled == titled && one.class != Category::Other.number());
-        let asked: Vec<(f32, bool)> = asked.map(|(_, share, right)| (share, right)).collect();
+        let asked: Vec<(f32, bool)> = asked.map(|(_, share, right)| (*share, *right)).collect();
         Curve::fit(&asked).cautious()
     };
     let mut calibration = Calibration {
@@ -163,7 +161,8 @@ fn calibrate(said: &[Said<'_>], powers: Powers) -> Calibration {
         threshold: 0.0,
     };
     let mut sure: Vec<(f32, bool)> = answers
-        .map(|(one, share, right)| (calibration.sureness(share, one.titled), right))
+        .iter()
+        .map(|(one, share, right)| (calibration.sureness(*share, one.titled), *right))
         .collect();
     sure.sort_by(|a, b| b.0.total_cmp(&a.0));
     calibration.threshold = threshold(&sure);

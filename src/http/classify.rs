@@ -18,6 +18,7 @@ use crate::http::caller::caller_with;
 use crate::http::error::ApiError;
 use crate::http::links::rounded;
 use crate::http::state::AppState;
+use crate::service::link_input;
 use crate::service::link_input::FieldError;
 use crate::service::link_input::MAX_TITLE;
 use crate::service::link_input::has_control;
@@ -64,44 +65,24 @@ fn answer_json(answer: &Answer, model: &str) -> Value {
     })
 }
 
-fn complaint(pointer: &str, code: &'static str, detail: &str) -> FieldError {
-    let name = pointer.trim_start_matches('/');
-    FieldError {
-        pointer: pointer.to_owned(),
-        code,
-        detail: format!("{name} {detail}").trim_start().to_owned(),
-    }
-}
-
 /// The title beside `{url}`; an empty one is none.
 fn title(map: &serde_json::Map<String, Value>) -> Result<Option<String>, FieldError> {
-    match map.get("title") {
-        None | Some(Value::Null) => Ok(None),
-        Some(_) if map.contains_key("urls") => Err(complaint(
-            "/title",
-            "conflict",
-            "stands beside urls; send it with one url",
-        )),
-        Some(Value::String(title)) if has_control(title) => Err(complaint(
-            "/title",
-            "control_characters",
-            "contains control characters",
-        )),
-        Some(Value::String(title)) if title.chars().count() > MAX_TITLE => Err(complaint(
-            "/title",
-            "too_long",
-            "is longer than 512 characters",
-        )),
-        Some(Value::String(title)) => Ok(Some(title.clone()).filter(|title| !title.is_empty())),
-        Some(_) => Err(complaint("/title", "wrong_type", "must be a text")),
+    let Some(title) = map.get("title").filter(|title| !title.is_null()) else {
+        return Ok(None);
+    };
+    if map.contains_key("urls") {
+        let problem = "stands beside urls; send it with one url";
+        return Err(FieldError::at("/title", "conflict", problem));
     }
+    let title = link_input::text("/title", title, MAX_TITLE)?;
+    Ok(title.filter(|title| !title.is_empty()))
 }
 
 /// The URLs of `{url, title}` or `{urls: []}`.
 fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
     let wrong = |complaint| Err(ApiError::Invalid(vec![complaint]));
     let Value::Object(map) = body else {
-        return wrong(complaint(
+        return wrong(FieldError::at(
             "",
             "wrong_type",
             "the body must be {\"url\": …} or {\"urls\": […]}",
@@ -112,7 +93,7 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
         .find(|name| !matches!(name.as_str(), "url" | "urls" | "title"))
     {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-        return wrong(complaint(
+        return wrong(FieldError::at(
             &format!("/{shown}"),
             "unknown_field",
             "is no field here",
@@ -125,21 +106,21 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
             places.zip(urls).collect()
         }
         (None, Some(_)) => {
-            return wrong(complaint(
+            return wrong(FieldError::at(
                 "/urls",
                 "out_of_range",
                 "must be a list of 1 to 100 URLs",
             ));
         }
         (Some(_), Some(_)) => {
-            return wrong(complaint(
+            return wrong(FieldError::at(
                 "/urls",
                 "conflict",
                 "stands beside url; send one of them",
             ));
         }
         (None, None) => {
-            return wrong(complaint(
+            return wrong(FieldError::at(
                 "/url",
                 "required",
                 "is required: the URL to classify",
@@ -154,16 +135,16 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
     });
     for (pointer, url) in urls {
         match url.as_str() {
-            None => complaints.push(complaint(&pointer, "wrong_type", "must be a text")),
+            None => complaints.push(FieldError::at(&pointer, "wrong_type", "must be a text")),
             Some(url) if has_control(url) => {
-                complaints.push(complaint(
+                complaints.push(FieldError::at(
                     &pointer,
                     "control_characters",
                     "contains control characters",
                 ));
             }
             Some(url) if url.len() > MAX_BYTES => {
-                complaints.push(complaint(
+                complaints.push(FieldError::at(
                     &pointer,
                     "too_long",
                     "is longer than 2,048 bytes",
@@ -171,7 +152,7 @@ fn questions(body: &Value) -> Result<Vec<Question>, ApiError> {
             }
             Some(url) if url::Url::parse(url).is_err() => {
                 let problem = "is not an absolute URL such as https://example.com/page";
-                complaints.push(complaint(&pointer, "malformed_url", problem));
+                complaints.push(FieldError::at(&pointer, "malformed_url", problem));
             }
             Some(url) => questions.push(Question {
                 url: url.to_owned(),

@@ -54,8 +54,8 @@ impl RiskRules {
         }
         let host_of = |set| Known::is_below(set, host);
         if host_of(&self.words.tunnel) {
-            let words = name.map(|name| name.words().collect());
-            let count = self.count(url, words.unwrap_or_default());
+            let words = name.into_iter().flat_map(Name::words).collect();
+            let count = self.count(url, words);
             let weight = if count.hard + count.brands > 0 {
                 0.4
             } else {
@@ -142,18 +142,17 @@ impl Count {
 }
 
 /// How many labels stand behind the name of a bucket, in stores whose hosts may name a region too.
-pub(super) fn labels_behind_a_bucket(labels: &[String]) -> Option<usize> {
-    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    match labels.as_slice() {
-        [.., _, "web", "core", "windows", "net"] => Some(5),
-        [.., "blob", "core", "windows", "net"] => Some(4),
-        [front @ .., "amazonaws", "com"] => {
-            let is_store = |label: &&str| *label == "s3" || label.starts_with("s3-");
-            let at = front.iter().position(is_store)?;
-            Some(labels.len() - at)
-        }
-        _ => None,
+pub(super) fn labels_behind_a_bucket(host: &str) -> Option<usize> {
+    if host == "blob.core.windows.net" || host.ends_with(".blob.core.windows.net") {
+        return Some(4);
     }
+    if host.ends_with(".web.core.windows.net") {
+        return Some(5); // z13.web.core.windows.net
+    }
+    let is_store = |label: &str| label == "s3" || label.starts_with("s3-");
+    let mut labels = host.strip_suffix(".amazonaws.com")?.split('.');
+    labels.find(|label| is_store(label))?;
+    Some(labels.count() + 3)
 }
 
 /// Whether text is the address of a mailbox, as it is or in base64.

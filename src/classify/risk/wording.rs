@@ -143,11 +143,13 @@ impl RiskRules {
 
     /// A word that asks for trust, torn in two: `logi-n`.
     fn is_torn(&self, label: &str) -> bool {
-        let parts: Vec<&str> = label.split('-').collect();
-        parts.windows(2).any(|two| {
-            two.iter().any(|part| part.len() < 3)
-                && !two.iter().any(|part| self.words.bait.contains(part))
-                && self.words.is_hard(&two.concat())
+        let mut pairs = label.split('-').zip(label.split('-').skip(1));
+        let is_word = |part: &str| self.words.bait.contains(part);
+        pairs.any(|(front, back)| {
+            (front.len() < 3 || back.len() < 3)
+                && !is_word(front)
+                && !is_word(back)
+                && self.words.is_hard(&[front, back].concat())
         })
     }
 

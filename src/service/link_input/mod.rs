@@ -15,6 +15,7 @@ use crate::domain::query::QueryForward;
 use crate::domain::target::TargetPolicy;
 use crate::service::link_input::reader::Reader;
 use crate::service::link_input::reader::Sent;
+pub use crate::service::link_input::reader::text;
 
 /// The longest title of a link, in characters.
 pub const MAX_TITLE: usize = 512;
@@ -50,6 +51,19 @@ pub struct FieldError {
     pub code: &'static str,
     /// For people: the problem and the remedy.
     pub detail: String,
+}
+
+impl FieldError {
+    /// A complaint whose detail begins with the name of the field.
+    #[must_use]
+    pub fn at(pointer: &str, code: &'static str, problem: &str) -> Self {
+        let name = pointer.trim_start_matches('/');
+        Self {
+            pointer: pointer.to_owned(),
+            code,
+            detail: format!("{name} {problem}").trim_start().to_owned(),
+        }
+    }
 }
 
 /// A link to be made.

@@ -20,6 +20,25 @@ pub(super) struct Reader<'body> {
 /// `None`: not sent. `Some(None)`: null. What is wrong is complained about and counts as not sent.
 pub(super) type Sent<T> = Option<Option<T>>;
 
+/// The text at `pointer`, of at most `max` characters; `None`: null.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn text(pointer: &str, value: &Value, max: usize) -> Result<Option<String>, FieldError> {
+    let wrong = |code, problem: &str| Err(FieldError::at(pointer, code, problem));
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) if has_control(text) => {
+            wrong("control_characters", "contains control characters")
+        }
+        Value::String(text) if text.chars().count() > max => {
+            wrong("too_long", &format!("is longer than {max} characters"))
+        }
+        Value::String(text) => Ok(Some(text.clone())),
+        _ => wrong("wrong_type", "must be a text"),
+    }
+}
+
 impl<'body> Reader<'body> {
     pub(super) fn of(
         body: &'body Value,
@@ -41,13 +60,7 @@ impl<'body> Reader<'body> {
     }
 
     pub(super) fn complain(&mut self, pointer: &str, code: &'static str, detail: &str) {
-        let name = pointer.trim_start_matches('/');
-        let detail = format!("{name} {detail}");
-        self.complaints.push(FieldError {
-            pointer: pointer.to_owned(),
-            code,
-            detail,
-        });
+        self.complaints.push(FieldError::at(pointer, code, detail));
     }
 
     pub(super) fn value(&mut self, name: &'static str) -> Option<&'body Value> {
@@ -56,28 +69,10 @@ impl<'body> Reader<'body> {
     }
 
     pub(super) fn text(&mut self, name: &'static str, max: usize) -> Sent<String> {
-        let pointer = format!("/{name}");
-        match self.value(name)? {
-            Value::Null => Some(None),
-            Value::String(text) if has_control(text) => {
-                self.complain(
-                    &pointer,
-                    "control_characters",
-                    "contains control characters",
-                );
-                None
-            }
-            Value::String(text) if text.chars().count() > max => {
-                self.complain(
-                    &pointer,
-                    "too_long",
-                    &format!("is longer than {max} characters"),
-                );
-                None
-            }
-            Value::String(text) => Some(Some(text.clone())),
-            _ => {
-                self.complain(&pointer, "wrong_type", "must be a text");
+        match text(&format!("/{name}"), self.value(name)?, max) {
+            Ok(text) => Some(text),
+            Err(wrong) => {
+                self.complaints.push(wrong);
                 None
             }
         }
