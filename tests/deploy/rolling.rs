@@ -57,7 +57,12 @@ fn twenty_rolling_restarts_fail_no_request_and_lose_no_click() {
         Vec::<String>::new(),
         "answers that are no redirect"
     );
-    assert_eq!(ledger.without_answer(), 0, "requests without an answer");
+    assert_eq!(
+        ledger.without_answer(),
+        0,
+        "requests without an answer: {:?}",
+        ledger.flaws
+    );
     let total = ledger.total();
     assert!(total > 40 * ROUNDS as u64, "hardly any load: {total}");
     ledger.compare(&mut client, 0);

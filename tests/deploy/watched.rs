@@ -71,7 +71,7 @@ fn every_expression_has_an_answer_and_what_breaks_is_noticed() {
     let visitors = ledger::visit(&codes, move || balancer);
     visitors.wait_for(500);
     let ledger = visitors.end();
-    assert_eq!(ledger.without_answer(), 0);
+    assert_eq!(ledger.without_answer(), 0, "{:?}", ledger.flaws);
     ledger.compare(&mut client, 0);
 
     stack.break_everything();

@@ -19,6 +19,8 @@ pub(crate) struct Ledger {
     acknowledged: BTreeMap<String, u64>,
     /// Requests without an answer, or with an error: they may have counted.
     unanswered: BTreeMap<String, u64>,
+    /// What came instead of a redirect, for who asks why.
+    pub(crate) flaws: Vec<String>,
     /// When redirects arrived, for those who lose what was queued.
     times: Vec<Instant>,
     /// Answers that were neither a redirect nor "try again".
@@ -119,11 +121,15 @@ impl Ledger {
             }
             Ok((status, body)) => {
                 *self.unanswered.entry(code.to_owned()).or_default() += 1;
+                self.flaws.push(format!("{code}: {status} {body}"));
                 if status != 503 {
                     self.strange.push(format!("{status} {body}"));
                 }
             }
-            Err(_) => *self.unanswered.entry(code.to_owned()).or_default() += 1,
+            Err(error) => {
+                *self.unanswered.entry(code.to_owned()).or_default() += 1;
+                self.flaws.push(format!("{code}: {error}"));
+            }
         }
     }
 
