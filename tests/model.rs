@@ -28,6 +28,7 @@ use urlshort::classify::eval::Figures;
 use urlshort::classify::eval::Judged;
 use urlshort::classify::eval::figures;
 use urlshort::classify::transformer::Transformer;
+use urlshort::classify::verify_model;
 use urlshort::classify::words;
 use urlshort::domain::label::Category;
 
@@ -126,6 +127,52 @@ fn a_classifier_with_a_model_says_who_decided() {
     }
 }
 
+/// What well-known sites and their pages are about, and whether the site says so.
+#[track_caller]
+fn check_sites(classifier: &Classifier) {
+    for (word, by_site, url) in [
+        ("shopping", true, "https://www.amazon.com/"),
+        ("shopping", true, "https://www.amazon.co.uk/dp/B08N5WRWNW"),
+        ("technology", true, "https://www.microsoft.com/en-us/"),
+        ("technology", true, "https://www.apple.com/"),
+        ("news", true, "https://www.bbc.com/news"),
+        ("sports", true, "https://www.espn.com/"),
+        ("entertainment", true, "https://youtu.be/dQw4w9WgXcQ"),
+        ("social", true, "https://x.com/recipes/cake"),
+        // Pages of sites about everything speak for themselves.
+        (
+            "food",
+            false,
+            "https://www.bbc.co.uk/food/recipes/apple_pie",
+        ),
+        ("sports", false, "https://sport.bild.de/fussball/bundesliga"),
+        // Below another end it is another site.
+        ("other", false, "https://x.example/"),
+        ("other", false, "https://target.pl/"),
+    ] {
+        let question = Question {
+            url: url.to_owned(),
+            title: None,
+        };
+        let answer = classifier.answer(&[question]).remove(0);
+        let said = (answer.label.category.word(), answer.decided);
+        assert_eq!(said.0, word, "{url}: {:?}", answer.label);
+        assert_eq!(said.1 == Decided::KnownSite, by_site, "{url}: {said:?}");
+        assert!((answer.shares.iter().sum::<f32>() - 1.0).abs() < 1e-3);
+        let told = answer.spoke.iter().any(|spoke| spoke.what == "known site");
+        assert_eq!(told, word != "other", "{url}: {:?}", answer.spoke);
+    }
+}
+
+#[test]
+fn well_known_sites_are_about_what_they_are_known_for() {
+    let classifier = Classifier::new(Vec::new());
+    check_sites(&classifier);
+    let Some(folder) = folder() else { return };
+    classifier.load_model(&folder).unwrap();
+    check_sites(&classifier);
+}
+
 /// A copy of the model folder with one file replaced.
 fn broken(folder: &Path, name: &str, content: Option<&[u8]>) -> PathBuf {
     let copy = env::temp_dir().join(format!("urlshort-model-{}", uuid::Uuid::now_v7()));
@@ -179,6 +226,8 @@ fn told(folder: &Path, word: &str) {
         text.contains("classify.model_dir") && text.contains(word),
         "{text}"
     );
+    // What `diagnose` asks is told the same.
+    assert_eq!(verify_model(folder).unwrap_err().to_string(), text);
     let question = Question {
         url: "https://e.example/recipes/tomato-soup".to_owned(),
         title: None,
@@ -216,10 +265,14 @@ fn a_damaged_or_foreign_model_is_told_and_the_rules_go_on() {
         told(&copy, word);
         fs::remove_dir_all(copy).unwrap();
     }
+    verify_model(&folder).unwrap();
     // Another architecture, with checksums that are right.
     let other = config.replace("\"bert\"", "\"gpt2\"");
     let copy = altered(&folder, "config.json", &other);
     told(&copy, "gpt2");
+    fs::remove_dir_all(copy).unwrap();
+    let copy = altered(&folder, "model.safetensors", "short");
+    told(&copy, "model.safetensors");
     fs::remove_dir_all(copy).unwrap();
 }
 

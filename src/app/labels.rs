@@ -27,14 +27,12 @@ pub fn classifier(config: &Config) -> Arc<Classifier> {
 /// What labels links, over shards that were judged or not.
 #[must_use]
 pub fn labeller(config: &Config, store: &Arc<Store>, classifier: &Arc<Classifier>) -> Labeller {
-    // Links that were labelled before the lists were read are looked at once.
-    let lists = u64::from(!config.classify.blocklists.is_empty());
     Labeller {
         store: Arc::clone(store),
         classifier: Arc::clone(classifier),
         fetcher: config.classify.fetch.then(Arc::default),
         reading: Arc::new(Semaphore::new(READING as usize)),
-        lists: Arc::new(watch::Sender::new(lists)),
+        lists: Arc::new(watch::Sender::default()),
     }
 }
 

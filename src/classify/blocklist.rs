@@ -6,11 +6,16 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -19,19 +24,59 @@ use crate::domain::target::embedded_v4;
 
 /// The longest file that is read, bytes.
 const LARGEST: u64 = 256 << 20;
+/// Lines that are told as no entries, at most.
+const MOST_COMPLAINTS: usize = 20;
+/// So young a change may hide the next one, seconds.
+const FRESH: i64 = 1;
 
 /// The lists of a deployment.
 #[derive(Debug)]
 pub struct BlockLists {
     paths: Vec<PathBuf>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Seen>,
     entries: ArcSwap<Entries>,
+    complete: AtomicBool,
 }
 
-/// How a file looked when it was read.
-type Seen = Option<(SystemTime, u64)>;
-
+/// How the files looked when they were read.
 #[derive(Debug, Default)]
+struct Seen {
+    /// `None`: it cannot be asked about.
+    stamps: Vec<Option<Stamp>>,
+    /// Whether one may have changed since without a trace.
+    fresh: bool,
+}
+
+/// What tells a file from the one before: size and time of writing may be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// When anything about it changed, seconds and nanoseconds since 1970. Nobody can set that.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let facts = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: facts.dev(),
+            inode: facts.ino(),
+            size: facts.len(),
+            changed: (facts.ctime(), facts.ctime_nsec()),
+        })
+    }
+
+    /// Whether the last change is so young that the next one may bear the same time.
+    fn is_fresh(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        (0..=FRESH).contains(&now.saturating_sub(self.changed.0))
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Entries {
     hosts: HashSet<Box<str>>,
     suffixes: HashSet<Box<str>>,
@@ -54,33 +99,56 @@ impl BlockLists {
     #[must_use]
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self {
+            complete: AtomicBool::new(paths.is_empty()),
             paths,
             seen: Mutex::default(),
             entries: ArcSwap::default(),
         }
     }
 
+    /// Whether there are any lists.
+    #[must_use]
+    pub const fn are_any(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
+    /// Whether all that the files hold is in force; `false` before they were read, and where one
+    /// could never be.
+    #[must_use]
+    pub fn are_complete(&self) -> bool {
+        self.complete.load(Relaxed)
+    }
+
     /// Reads the files, if one of them changed. While one cannot be read, the lists stay as they
     /// are: a file that is being replaced must not unblock anything.
     pub fn reload(&self) -> Reload {
-        let now: Vec<Seen> = self
-            .paths
-            .iter()
-            .map(|path| {
-                let facts = std::fs::metadata(path).ok()?;
-                Some((facts.modified().ok()?, facts.len()))
-            })
-            .collect();
+        let stamps: Vec<Option<Stamp>> = self.paths.iter().map(|path| Stamp::of(path)).collect();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == now {
-            return Reload {
-                entries: self.entries.load().len(),
-                ..Reload::default()
-            };
-        }
-        let mut entries = Entries::default();
+        let same = seen.stamps == stamps;
         let mut reload = Reload::default();
-        let mut readable = true;
+        if !same || seen.fresh {
+            let (entries, complaints) = self.read();
+            // What was written a moment ago may be written again within one tick of the clock.
+            seen.fresh = stamps.iter().flatten().any(Stamp::is_fresh);
+            seen.stamps = stamps;
+            if let Some(entries) = entries {
+                // What was blocked while a list was missing is looked at again.
+                reload.changed = !self.are_complete() || **self.entries.load() != entries;
+                self.entries.store(Arc::new(entries));
+                self.complete.store(true, Relaxed);
+            }
+            if reload.changed || !same {
+                reload.complaints = complaints;
+            }
+        }
+        reload.entries = self.entries.load().len();
+        reload
+    }
+
+    /// What the files hold, if all can be read, and what is wrong with them.
+    fn read(&self) -> (Option<Entries>, Vec<String>) {
+        let (mut entries, mut readable) = (Entries::default(), true);
+        let mut complaints = Vec::new();
         for path in &self.paths {
             let text = match std::fs::metadata(path) {
                 Ok(facts) if facts.len() > LARGEST => Err("it is larger than 256 MiB".to_owned()),
@@ -90,27 +158,19 @@ impl BlockLists {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes);
                     for (number, line) in (1_usize..).zip(text.lines()) {
-                        if !entries.add(line) && reload.complaints.len() < 20 {
+                        if !entries.add(line) && complaints.len() < MOST_COMPLAINTS {
                             let place = format!("{}:{number}", path.display());
-                            reload
-                                .complaints
-                                .push(format!("{place}: no host and no network"));
+                            complaints.push(format!("{place}: no host and no network"));
                         }
                     }
                 }
                 Err(why) => {
                     readable = false;
-                    reload.complaints.push(format!("{}: {why}", path.display()));
+                    complaints.push(format!("{}: {why}", path.display()));
                 }
             }
         }
-        *seen = now;
-        if readable {
-            self.entries.store(Arc::new(entries));
-            reload.changed = true;
-        }
-        reload.entries = self.entries.load().len();
-        reload
+        (readable.then_some(entries), complaints)
     }
 
     /// The entry that blocks `host` (lower case, in punycode, or an address), if any does.
@@ -234,10 +294,25 @@ mod tests {
         std::fs::write(&path, "other-host.example\n").unwrap();
         assert!(lists.reload().changed);
         assert_eq!(lists.blocks("evil.example"), None);
+        // As long and as old as the one before, but another one.
+        let old = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let beside = file("beside");
+        std::fs::write(&beside, "third-host.example\n").unwrap();
+        let twin = std::fs::File::options().write(true).open(&beside);
+        twin.unwrap().set_modified(old).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
+        assert!(lists.reload().changed);
+        assert!(lists.blocks("third-host.example").is_some());
+        // Written twice within a tick; the same again is no change.
+        std::fs::write(&path, "fourthhost.example\n").unwrap();
+        assert!(lists.reload().changed && !lists.reload().changed);
+        std::fs::write(&path, "other-host.example\n").unwrap();
+        assert!(lists.reload().changed);
         // A file that is away unblocks nothing.
         std::fs::remove_file(&path).unwrap();
         let gone = lists.reload();
         assert!(!gone.changed && gone.complaints.len() == 1);
+        assert!(lists.reload().complaints.is_empty(), "said once");
         assert!(lists.blocks("other-host.example").is_some());
     }
 }

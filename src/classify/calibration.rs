@@ -5,13 +5,13 @@
 //! Kull, Silva Filho and Flach 2017), found by asking heads about sites that they have not seen.
 
 use crate::classify::descent;
+use crate::classify::shares;
+use crate::classify::shares::NEXT_TO_NOTHING;
 use crate::classify::shares::Shares;
 use crate::classify::shares::best_named;
 use crate::domain::label::Category;
 
 const NAMED: usize = Category::COUNT - 1;
-/// What keeps the logarithms finite.
-const NEXT_TO_NOTHING: f32 = 1e-6;
 /// How much slower a cautious curve nears 1, and how much less sure it is everywhere: sites and
 /// titles of the cross-validation were chosen, some even written, by who wrote the lexicon. On
 /// pages that others chose, answers were a few of a hundred times less often right than curves
@@ -61,13 +61,7 @@ impl Calibration {
             .fold(0.0_f32, |most, (_, share)| most.max(*share));
         // No less than what the second one has then.
         let sure = sure.max(second / (rest + second));
-        for (at, share) in shares.iter_mut().enumerate() {
-            *share = if at == best {
-                sure
-            } else {
-                *share * (1.0 - sure) / rest
-            };
-        }
+        shares::set(shares, best, sure);
     }
 
     /// How sure an answer with this share is.

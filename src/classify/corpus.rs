@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::classify::Question;
 use crate::classify::train::FOLDS;
+use crate::classify::vocabulary::Vocabulary;
 use crate::classify::words;
-use crate::classify::words::Vocabulary;
 use crate::domain::label::Category;
 
 /// Of so many sites one is kept for the test.
@@ -61,6 +62,11 @@ pub fn parse(text: &str) -> Result<Vec<Labelled>, String> {
         let url = columns.next().map(str::trim).filter(|url| !url.is_empty());
         let url =
             url.ok_or_else(|| format!("line {number}: there is no URL behind the category"))?;
+        if Url::parse(url).is_err() {
+            return Err(format!(
+                "line {number}: {url:.80?} is no URL; write it with https://"
+            ));
+        }
         let title = columns
             .next()
             .map(str::trim)
@@ -128,6 +134,11 @@ mod tests {
                 .contains("line 1")
         );
         assert!(parse("food").unwrap_err().contains("no URL"));
+        let wrong = parse("food\thttps://a.example/\nfood\tsoup").unwrap_err();
+        assert!(
+            wrong.contains("line 2") && wrong.contains("soup"),
+            "{wrong}"
+        );
     }
 
     #[test]

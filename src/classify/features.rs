@@ -10,10 +10,10 @@ use crate::domain::label::Category;
 /// Places for hashed features.
 pub const HASHED: usize = 1 << 16;
 /// Numbers that the lexicon gives: by the place of the words, and their weighted sum.
-pub const HEARD: usize = Category::COUNT * 6;
+pub const HEARD: usize = Category::COUNT * 5;
 
 /// How much of the lexicon's weighted sum counts, by place.
-const WEIGHTS: [f32; 5] = [1.5, 1.0, 1.0, 1.0, 4.0];
+const WEIGHTS: [f32; 4] = [1.5, 1.0, 1.0, 1.0];
 
 /// The features of one URL.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +37,7 @@ pub fn of(words: &Words, heard: &Heard) -> Features {
 }
 
 fn dense(heard: &Heard) -> Vec<f32> {
-    let places: [&Scores; 5] = [
-        &heard.host,
-        &heard.rest,
-        &heard.title,
-        &heard.end,
-        &heard.site,
-    ];
+    let places: [&Scores; 4] = [&heard.host, &heard.rest, &heard.title, &heard.end];
     let mut numbers = Vec::with_capacity(HEARD);
     let mut sum: Scores = [0.0; Category::COUNT];
     for (place, weight) in places.into_iter().zip(WEIGHTS) {

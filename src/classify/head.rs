@@ -11,7 +11,7 @@ use crate::classify::shares;
 use crate::classify::shares::Shares;
 use crate::domain::label::Category;
 
-const MAGIC: &[u8; 6] = b"USHD05";
+const MAGIC: &[u8; 6] = b"USHD06";
 const CLASSES: usize = Category::COUNT;
 /// How much the hashed features count beside an embedding, and alone: what several thousand sites
 /// say is worth more than what a thousand said.

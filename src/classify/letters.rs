@@ -36,20 +36,29 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `mineCraftMods` → `mine`, `Craft`, `Mods`; capitals in a row stay together.
+/// `mineCraftMods` → `mine`, `Craft`, `Mods`; `HTMLParser` → `HTML`, `Parser`.
 pub(super) fn camel(text: &str) -> Vec<&str> {
     if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return vec![text];
     }
     let mut parts = Vec::new();
     let mut start = 0;
-    let mut before_is_lower = false;
-    for (at, c) in text.char_indices() {
-        if c.is_uppercase() && before_is_lower {
-            parts.extend(text.get(start..at));
-            start = at;
+    let mut before: Option<(usize, char)> = None;
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, c)) = letters.next() {
+        // `PDFs` is one word.
+        let ends = c == 's' && letters.peek().is_none_or(|(_, next)| !next.is_lowercase());
+        let seam = match before {
+            Some((_, before)) if before.is_lowercase() && c.is_uppercase() => at,
+            // The last of several capitals begins the next word.
+            Some((last, before)) if before.is_uppercase() && c.is_lowercase() && !ends => last,
+            _ => start,
+        };
+        if seam > start {
+            parts.extend(text.get(start..seam));
+            start = seam;
         }
-        before_is_lower = c.is_lowercase();
+        before = Some((at, c));
     }
     parts.extend(text.get(start..));
     parts

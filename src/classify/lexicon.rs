@@ -1,15 +1,14 @@
-//! What is known without any training: words, ends of hosts and well-known sites by category.
+//! What is known without any training: words and ends of hosts by category.
 
 use hashbrown::HashMap;
 use hashbrown::HashSet;
 
 use crate::classify::lengths::Lengths;
-use crate::classify::words::Vocabulary;
+use crate::classify::vocabulary::Vocabulary;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
 
 const WORDS: &str = include_str!("data/lexicon.txt");
-const HOSTS: &str = include_str!("data/hosts.txt");
 const VOCABULARY: &str = include_str!("data/vocabulary.txt");
 
 /// The shortest beginning that a starred word can have.
@@ -34,7 +33,6 @@ pub struct Lexicon {
     words: HashMap<&'static str, Vec<Category>>,
     stems: HashMap<&'static str, Vec<Category>>,
     ends: HashMap<&'static str, Vec<Category>>,
-    sites: HashMap<&'static str, Category>,
     /// The first words of entries of two.
     firsts: HashSet<&'static str>,
     vocabulary: Vocabulary,
@@ -74,8 +72,6 @@ pub struct Heard {
     pub title: Scores,
     /// The end of the host.
     pub end: Scores,
-    /// A well-known site.
-    pub site: Scores,
     /// Everything that spoke, for people.
     pub spoke: Vec<Spoke>,
 }
@@ -86,7 +82,6 @@ impl Heard {
     pub fn without(&self, hides: impl Fn(&str) -> bool) -> Self {
         let mut heard = Self {
             end: self.end,
-            site: self.site,
             ..Self::default()
         };
         for spoke in &self.spoke {
@@ -115,7 +110,6 @@ impl Lexicon {
             words: HashMap::new(),
             stems: HashMap::new(),
             ends: HashMap::new(),
-            sites: HashMap::new(),
             firsts: HashSet::new(),
             vocabulary: Vocabulary::of([]),
             lengths: KnownLengths::of(&HashMap::new(), &HashMap::new()),
@@ -133,9 +127,6 @@ impl Lexicon {
         }
         let pairs = lexicon.words.keys().filter_map(|word| word.split_once('-'));
         lexicon.firsts = pairs.map(|(first, _)| first).collect();
-        for (_, category, site) in entries(HOSTS) {
-            lexicon.sites.entry(site).or_insert(category);
-        }
         let own = lexicon.words.keys().chain(lexicon.stems.keys()).copied();
         let mut own: Vec<&str> = own
             .filter(|word| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_lowercase()))
@@ -155,9 +146,9 @@ impl Lexicon {
         &self.vocabulary
     }
 
-    /// What the lexicon says of these words; well-known sites count only with `sites`.
+    /// What the lexicon says of these words.
     #[must_use]
-    pub fn hear(&self, words: &Words, sites: bool) -> Heard {
+    pub fn hear(&self, words: &Words) -> Heard {
         let mut heard = Heard::default();
         let mut spoke = Vec::new();
         self.hear_words(words.of_host.iter(), HOST_WORD, &mut heard.host, &mut spoke);
@@ -179,17 +170,6 @@ impl Lexicon {
                 );
                 break;
             }
-        }
-        if sites && let Some(category) = self.sites.get(words.site.as_str()) {
-            let site = &words.site;
-            say(
-                &[*category],
-                "known site",
-                site,
-                1.0,
-                &mut heard.site,
-                &mut spoke,
-            );
         }
         heard.spoke = spoke;
         heard
@@ -328,19 +308,19 @@ mod tests {
 
     #[test]
     fn every_line_of_the_lists_names_a_category() {
-        for (list, ends) in [(WORDS, false), (WORDS, true), (HOSTS, false)] {
+        for ends in [false, true] {
             for category in Category::ALL {
-                if category == Category::Other && (ends || list == HOSTS) {
+                if category == Category::Other && ends {
                     continue;
                 }
-                let found = entries(list)
+                let found = entries(WORDS)
                     .filter(|entry| entry.0 == ends && entry.1 == category)
                     .count();
                 // Some category has no end of hosts of its own, but each has words.
                 assert!(found > 0 || ends, "{category}");
             }
         }
-        for line in WORDS.lines().chain(HOSTS.lines()) {
+        for line in WORDS.lines() {
             let line = line.strip_prefix("tld: ").unwrap_or(line);
             if !line.is_empty() && !line.starts_with('#') {
                 let name = line.split([':', ' ']).next().unwrap_or("");
@@ -363,7 +343,7 @@ mod tests {
             ),
         ] {
             let words = words::read(url, None, lexicon.vocabulary());
-            let heard = lexicon.hear(&words, false);
+            let heard = lexicon.hear(&words);
             let best = Category::ALL.into_iter().max_by(|a, b| {
                 let of = |category: &Category| {
                     heard.rest[category.number()] + heard.host[category.number()]
@@ -372,18 +352,6 @@ mod tests {
             });
             assert_eq!(best, Some(category), "{url}: {:?}", heard.spoke);
         }
-        let words = words::read("https://www.chefkoch.de/", None, lexicon.vocabulary());
-        assert!(
-            lexicon
-                .hear(&words, false)
-                .site
-                .iter()
-                .all(|score| *score == 0.0)
-        );
-        assert_eq!(
-            lexicon.hear(&words, true).site[Category::Food.number()],
-            1.0
-        );
     }
 
     #[test]
@@ -412,7 +380,7 @@ mod tests {
 
         let url = "https://museum.example/reservas/museum";
         let words = words::read(url, None, small.vocabulary());
-        let heard = small.hear(&words, false);
+        let heard = small.hear(&words);
         let travel = |heard: &Heard| {
             let at = Category::Travel.number();
             (heard.host[at], heard.rest[at])

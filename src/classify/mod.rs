@@ -34,9 +34,11 @@ mod model_state;
 mod page;
 pub mod risk;
 pub mod shares;
+pub mod sites;
 pub mod train;
 #[cfg(feature = "classify")]
 pub mod transformer;
+pub mod vocabulary;
 pub mod words;
 
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub use crate::classify::model_state::verify_model;
 use crate::classify::risk::Assessment;
 use crate::classify::risk::RiskRules;
 use crate::classify::shares::Shares;
+use crate::classify::sites::Kind;
+use crate::classify::sites::Sites;
 use crate::classify::words::Words;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
@@ -68,7 +72,7 @@ use crate::domain::label::Label;
 use crate::telemetry;
 
 /// Raised when rules or weights change what is said: the sweep then labels everything again.
-const GENERATION: i32 = 7;
+const GENERATION: i32 = 8;
 /// The head of the rules.
 const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 /// The name of a head that stands beside another model.
@@ -76,8 +80,6 @@ const RULES_HEAD: &[u8] = include_bytes!("data/rules.head");
 pub const HEAD_FILE: &str = "urlshort.head";
 /// From so many questions on, the rules work on all cores.
 const MANY: usize = 512;
-/// How much a well-known site counts against what its words say.
-const SITE_SHARE: f32 = 0.6;
 
 /// Waiting links are counted up to this number.
 pub const COUNTED: usize = 100_000;
@@ -96,17 +98,27 @@ pub struct Classifier {
     risk: RiskRules,
     lists: BlockLists,
     model: ArcSwapOption<Model>,
-    /// Whether well-known sites count.
-    sites: bool,
+    /// Well-known sites, where they count.
+    sites: Option<Sites>,
 }
 
 /// A question with what was read of it.
 struct Read {
     url: Option<Url>,
     words: Words,
+    /// What the page of a well-known site says of itself.
+    page: Option<Words>,
     features: Features,
     spoke: Vec<Spoke>,
-    site: Option<Category>,
+    site: Option<Kind>,
+}
+
+impl Read {
+    /// The words that heads are asked about. Those of a well-known site's own name would mislead.
+    #[cfg(feature = "classify")]
+    fn asked(&self) -> &Words {
+        self.page.as_ref().unwrap_or(&self.words)
+    }
 }
 
 impl Classifier {
@@ -119,14 +131,14 @@ impl Classifier {
             risk: RiskRules::new(),
             lists: BlockLists::new(lists),
             model: ArcSwapOption::empty(),
-            sites: true,
+            sites: Some(Sites::new()),
         }
     }
 
     /// The same without well-known sites: what it knows of sites that nobody listed.
     #[must_use]
     pub fn without_sites(mut self) -> Self {
-        self.sites = false;
+        self.sites = None;
         self
     }
 
@@ -260,22 +272,34 @@ impl Classifier {
         let (text, known) = (question.url.as_str(), self.lexicon.vocabulary());
         let url = Url::parse(text).ok();
         let words = words::read_parsed(text, url.as_ref(), title, known);
-        let mut heard = self.lexicon.hear(&words, self.sites);
-        let site = heard.site.iter().position(|score| *score > 0.0);
-        heard.site = [0.0; Category::COUNT]; // counted apart: the head never learned from it
+        let sites = self.sites.as_ref();
+        let site = sites.and_then(|sites| sites.find(&words.host));
+        let page = site.map(|site| words.of_page(site.below, known));
+        let asked = page.as_ref().unwrap_or(&words);
+        let heard = self.lexicon.hear(asked);
+        let features = features::of(asked, &heard);
+        let mut spoke = heard.spoke;
+        spoke.extend(site.map(|site| Spoke {
+            what: "known site",
+            word: site.site.to_owned(),
+            category: site.kind.category,
+            weight: 1.0,
+        }));
+        let site = site.map(|site| site.kind);
         Read {
             url,
-            features: features::of(&words, &heard),
-            spoke: heard.spoke,
-            site: site.and_then(Category::from_number),
             words,
+            page,
+            features,
+            spoke,
+            site,
         }
     }
 
     #[cfg(feature = "classify")]
     fn ask_model(&self, read: &[Read]) -> Option<Vec<Shares>> {
         let model = self.model.load_full()?;
-        let texts: Vec<String> = read.iter().map(|one| one.words.text()).collect();
+        let texts: Vec<String> = read.iter().map(|one| one.asked().text()).collect();
         match model.transformer.embed(&texts) {
             Ok(vectors) => {
                 let asked = read.iter().zip(&vectors);
@@ -307,11 +331,12 @@ impl Classifier {
         };
         calibration.apply(&mut shares, read.features.titled);
         if let Some(site) = read.site {
-            for (at, share) in shares.iter_mut().enumerate() {
-                let known = f32::from(u8::from(at == site.number()));
-                *share = SITE_SHARE * known + (1.0 - SITE_SHARE) * *share;
-            }
-            if shares::best_named(&shares).0 == site.number() {
+            let at = site.category.number();
+            let own = shares.get(at).copied().unwrap_or(0.0);
+            let (best, share) = shares::best_named(&shares);
+            let other = if best == at { 0.0 } else { share };
+            if let Some(sure) = site.sureness(own, other, calibration.threshold) {
+                shares::set(&mut shares, at, sure);
                 decided = Decided::KnownSite;
             }
         }

@@ -17,8 +17,8 @@ use url::Url;
 use crate::classify::blocklist::BlockLists;
 use crate::classify::brands::Brands;
 use crate::classify::risk::known::Known;
+use crate::classify::vocabulary::Vocabulary;
 use crate::classify::words;
-use crate::classify::words::Vocabulary;
 use crate::domain::label::Risk;
 use crate::domain::label::Verdict;
 
@@ -230,6 +230,7 @@ impl RiskRules {
             found.add(format!("the end .{} is mostly abused", name.end), 0.25);
         }
         names::judge_scripts(name, found);
+        names::judge_numbers(name, found);
         if name.below.len() >= 4 {
             let weight = if name.below.len() >= 6 { 0.5 } else { 0.25 };
             found.add(
@@ -394,6 +395,40 @@ mod tests {
             "https://trustwallet-review.net/",
             "https://r.mail.example.com/click?u=https%3A%2F%2Fwww.paypal.com%2Fhome",
             "https://storage.googleapis.com/site-assets/help/index.html",
+        ] {
+            assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
+        }
+    }
+
+    #[test]
+    fn numbers_files_and_short_names_are_what_they_look_like() {
+        for (url, reason) in [
+            ("http://203.0.113.7/", "an address instead"),
+            ("http://[2001:db8::7]/", "an address instead"),
+            (
+                "http://0xc0.0xa8.0x1.0x1.evil.example/",
+                "an address in front",
+            ),
+            ("https://192.168.10.1.evil.tk/", "an address in front"),
+            ("https://invoice-sept.zip/", "looks like a file"),
+            ("https://o2-login-portal.com/", "a short name"),
+            ("https://doge-giveaway-live.com/", "given away"),
+            (
+                "https://myetherwallet.com.ru/",
+                "where everybody may take it",
+            ),
+        ] {
+            check(url, Verdict::Suspicious, false, reason);
+        }
+        for url in [
+            "http://192.168.1.1/login",
+            "http://[fd00::7]:8080/",
+            "https://1.2.3.example.com/",
+            "https://archive.zip/",
+            "https://o2-arena-tickets.com/",
+            "https://bitcoin-magazine.example/",
+            "https://goo.gl/maps/abcdef",
+            "https://foro.adobeweb.es/",
         ] {
             assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
         }

@@ -5,25 +5,20 @@
 
 use std::borrow::Cow;
 
-use hashbrown::HashMap;
 use url::Url;
 
-use crate::classify::lengths::Lengths;
 use crate::classify::letters::camel;
 use crate::classify::letters::fold;
 use crate::classify::letters::is_identifier;
 use crate::classify::letters::is_word;
 use crate::classify::letters::letters_and_digits;
+use crate::classify::vocabulary::Vocabulary;
 
 /// Words of each kind that are read at most.
 const MAX_WORDS: usize = 40;
 /// Bytes of a URL and characters of a title that are read at most.
 const MAX_URL: usize = 4_096;
 const MAX_TITLE: usize = 512;
-/// The longest text that is looked for words inside.
-const MAX_COMPOUND: usize = 40;
-/// The longest word inside another one.
-const LONGEST_PART: usize = 20;
 
 /// The words of a URL and a title.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +42,21 @@ pub struct Words {
 }
 
 impl Words {
+    /// What the page says of itself: of the host only `below`, what stands in front of its site.
+    #[must_use]
+    pub fn of_page(&self, below: &str, vocabulary: &Vocabulary) -> Self {
+        let below_it = idna_to_unicode(below);
+        Self {
+            host: below.to_owned(),
+            of_host: words_of_labels(below_it.split('.'), vocabulary),
+            of_path: self.of_path.clone(),
+            of_query: self.of_query.clone(),
+            of_title: self.of_title.clone(),
+            title: self.title.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The words of the path and the query.
     pub fn of_rest(&self) -> impl Iterator<Item = &String> {
         self.of_path.iter().chain(&self.of_query)
@@ -89,103 +99,6 @@ impl Words {
         kinds.into_iter().flatten().map(String::as_str).collect()
     }
 }
-
-/// Known words with the cost of meeting them, for finding words inside a text without spaces.
-#[derive(Debug)]
-pub struct Vocabulary {
-    cost: HashMap<Box<str>, f32>,
-    lengths: Lengths,
-}
-
-impl Vocabulary {
-    /// Of lists of words, the most frequent first; a word keeps its best place.
-    pub fn of<'word>(lists: impl IntoIterator<Item = Vec<&'word str>>) -> Self {
-        let mut cost: HashMap<Box<str>, f32> = HashMap::new();
-        for list in lists {
-            for (rank, word) in list.into_iter().enumerate() {
-                #[expect(clippy::cast_precision_loss, reason = "a rank of a few thousand")]
-                let price = ((rank + 200) as f32).ln();
-                let known = cost.entry(word.into()).or_insert(price);
-                *known = known.min(price);
-            }
-        }
-        let lengths = Lengths::by_beginning(cost.keys().map(|word| &**word));
-        Self { cost, lengths }
-    }
-
-    /// Whether it is a known word.
-    #[must_use]
-    pub fn knows(&self, word: &str) -> bool {
-        self.cost.contains_key(word)
-    }
-
-    /// Whether `text` is never taken apart.
-    fn is_whole(&self, text: &str) -> bool {
-        !text.is_ascii() || text.len() > MAX_COMPOUND || self.knows(text)
-    }
-
-    /// The cheapest way to read `text` (ASCII letters) as words; unknown stretches stay whole.
-    #[must_use]
-    pub fn split<'text>(&self, text: &'text str) -> Vec<&'text str> {
-        if self.is_whole(text) {
-            return vec![text];
-        }
-        // For each end the price of all that stands before it, and where its last word begins.
-        let mut best = [(f32::MAX, 0_usize); MAX_COMPOUND + 1];
-        best[0] = (0.0, 0);
-        for start in 0..text.len() {
-            let rest = text.get(start..).unwrap_or("");
-            let lengths = self.lengths.beginning_as(rest.as_bytes());
-            let (reached, ahead) = best.split_at_mut(start + 1);
-            let before = reached.last().map_or(0.0, |(price, _)| *price);
-            let lengths = lengths.with_short();
-            for (cheapest, unknown) in ahead.iter_mut().take(rest.len()).zip(UNKNOWN) {
-                let price = before + unknown;
-                if price < cheapest.0 {
-                    *cheapest = (price, start);
-                }
-            }
-            // The cheaper reading counts; of three letters and more, the known one.
-            for length in lengths.up_to(rest.len().min(LONGEST_PART)) {
-                if let Some(known) = rest.get(..length).and_then(|piece| self.cost.get(piece))
-                    && let Some(cheapest) = ahead.get_mut(length - 1)
-                {
-                    let price = before + price_of(length, *known);
-                    if price < cheapest.0 {
-                        *cheapest = (price, start);
-                    }
-                }
-            }
-        }
-        let mut words = Vec::new();
-        let mut end = text.len();
-        while end > 0 {
-            let start = best.get(end).map_or(0, |(_, start)| *start);
-            words.push(text.get(start..end).unwrap_or(""));
-            end = start;
-        }
-        words.reverse();
-        words
-    }
-}
-
-/// What it costs to read a known word as such.
-fn price_of(letters: usize, known: f32) -> f32 {
-    // Two letters are more often a piece of something than a word.
-    if letters < 3 { known + 6.0 } else { known }
-}
-
-/// What it costs to read letters as a word that is not known, from one letter on.
-#[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
-const UNKNOWN: [f32; LONGEST_PART] = {
-    let mut prices = [9.0 + 3.5; LONGEST_PART];
-    let mut at = 1;
-    while at < LONGEST_PART {
-        prices[at] = prices[at - 1] + 3.5;
-        at += 1;
-    }
-    prices
-};
 
 /// The words of `url` and `title`. A text that is no URL is read as words alone.
 #[must_use]
@@ -285,6 +198,14 @@ fn read_host(host: &str, vocabulary: &Vocabulary, words: &mut Words) {
         }
     }
     words.site = labels.last().copied().unwrap_or("").to_owned();
+    words.of_host = words_of_labels(labels.into_iter(), vocabulary);
+}
+
+fn words_of_labels<'host>(
+    labels: impl Iterator<Item = &'host str>,
+    vocabulary: &Vocabulary,
+) -> Vec<String> {
+    let mut words = Vec::new();
     for label in labels {
         let folded = fold(label);
         for part in folded.split(|c: char| !c.is_ascii_alphanumeric()) {
@@ -294,11 +215,12 @@ fn read_host(host: &str, vocabulary: &Vocabulary, words: &mut Words) {
                 }
                 let parts = vocabulary.split(piece).into_iter();
                 let parts = parts.filter(|word| is_word(word)).map(str::to_owned);
-                words.of_host.extend(parts);
+                words.extend(parts);
             }
         }
     }
-    words.of_host.truncate(MAX_WORDS);
+    words.truncate(MAX_WORDS);
+    words
 }
 
 /// The host as people read it; what cannot be decoded stays as it is.
@@ -423,7 +345,24 @@ mod tests {
             &["buecher"],
             &["kartoffelsuppe", "kartoffel", "suppe", "gaeste"],
         );
+        check(
+            "https://xy.example/HTMLParser/myPDFsFolder/AGames/B%C3%9CCHER",
+            &["xy"],
+            &["parser", "pdfs", "folder", "games", "buecher"],
+        );
         check("not a url", &[], &["url"]);
+    }
+
+    #[test]
+    fn a_page_is_read_without_its_site() {
+        let known = vocabulary();
+        let words = read("https://garden.news.example/play", Some("Free"), &known);
+        let page = words.of_page("garden", &known);
+        assert_eq!(page.of_host, ["garden"]);
+        assert_eq!(page.all(), ["garden", "play", "free"]);
+        assert_eq!((page.site.as_str(), page.tld.as_str()), ("", ""));
+        assert_eq!(page.text().replace(' ', ""), "garden.play.Free");
+        assert!(words.of_page("", &known).of_host.is_empty());
     }
 
     #[test]

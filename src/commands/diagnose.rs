@@ -146,7 +146,8 @@ async fn once(loaded: &Loaded, args: &DiagnoseArgs) -> Result<(), Failure> {
     findings.extend(lag);
     findings.extend(vitals::producers(&shards.health));
     findings.push(spool::state(config));
-    findings.push(classifier::state(config, &shards.health));
+    findings.push(classifier::state(config, &shards.health).await);
+    findings.extend(classifier::block_lists(config));
     findings.extend(processes);
     let worst = findings.iter().map(|finding| finding.severity).max();
     let (status, outcome) = match (shards.verdict, worst) {

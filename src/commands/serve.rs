@@ -23,6 +23,7 @@ use crate::pipeline::feed::Feed;
 use crate::pipeline::heartbeat;
 use crate::pipeline::heartbeat::Heart;
 use crate::pipeline::label;
+use crate::pipeline::label_sweep;
 use crate::pipeline::link_ship;
 use crate::pipeline::outlet::Outlet;
 use crate::pipeline::rollup;
@@ -260,7 +261,7 @@ fn start_loops(config: &Config, service: &Service) -> Loops {
                 let events = Arc::clone(&service.events);
                 let every = config.classify.sweep;
                 let labelled =
-                    label::sweep(labeller.clone(), member.place, events, every, stop.clone());
+                    label_sweep::sweep(labeller.clone(), member.place, events, every, stop.clone());
                 start("labels", Box::pin(labelled));
             }
         }

@@ -190,7 +190,9 @@ pub(super) async fn followable(
         Decision::Follow => Ok(entry),
         Decision::NotFound => Err(redirect::missed(state, request, now)),
         Decision::Gone | Decision::Instead(_) => Err(redirect::gone(&entry)),
-        Decision::Confirm | Decision::Malicious | Decision::Legal => Err(redirect::held(&entry)),
+        Decision::Confirm | Decision::Malicious | Decision::Legal => {
+            Err(redirect::held(&entry, ""))
+        }
     }
 }
 

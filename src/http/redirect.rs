@@ -171,7 +171,9 @@ async fn decide(
         Decision::Instead(url) => HeaderValue::from_str(url)
             .map(|location| instead(&entry, location))
             .map_err(|_error| gone(&entry)),
-        Decision::Confirm | Decision::Malicious | Decision::Legal => Err(held(&entry)),
+        Decision::Confirm | Decision::Malicious | Decision::Legal => {
+            Err(held(&entry, request.query_string()))
+        }
     };
     (tier, answer)
 }
@@ -254,15 +256,19 @@ pub(super) fn gone(entry: &NearEntry) -> ApiError {
     }
 }
 
-/// The refusal of a link that a verdict or the law keeps from being followed.
-pub(super) fn held(entry: &NearEntry) -> ApiError {
+/// The refusal of a link that a verdict or the law keeps from being followed; whoever goes on all
+/// the same takes `query_string` along.
+pub(super) fn held(entry: &NearEntry, query_string: &str) -> ApiError {
     match entry.route().hold {
         Hold::None | Hold::Quarantined => {
-            let long_url = entry.target().to_owned();
+            let mode = entry.route().query_forward;
+            let long_url = query::forward(entry.target(), query_string, mode);
+            let long_url = long_url.unwrap_or_else(|| entry.target().to_owned());
             let host = url::Url::parse(&long_url).ok();
             let host = host.and_then(|url| url.host_str().map(str::to_owned));
             ApiError::Quarantined(Box::new(Confirm {
                 code: entry.code().to_owned(),
+                query: query_string.to_owned(),
                 host: host.unwrap_or_default(),
                 long_url,
             }))

@@ -198,6 +198,8 @@ pub struct Preview {
 pub struct Confirm {
     /// The short code.
     pub code: String,
+    /// The query that the visitor came with, without the question mark.
+    pub query: String,
     /// Where it leads.
     pub long_url: String,
     /// The host of `long_url`.

@@ -9,14 +9,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::classify;
 use crate::classify::Answer;
 use crate::classify::Classifier;
 use crate::classify::Decided;
@@ -25,8 +22,7 @@ use crate::classify::fetch::Fetcher;
 use crate::domain::label::Category;
 use crate::domain::label::Label;
 use crate::domain::label::Risk;
-use crate::events::links::LinkEvents;
-use crate::pipeline::pace::Backoff;
+use crate::domain::label::Verdict;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::rows::Labeller as Signature;
@@ -39,10 +35,6 @@ use crate::telemetry;
 pub(super) const BATCH: usize = 128;
 /// Batches whose pages wait to be read at most.
 pub const READING: u32 = 64;
-/// Rows in one step of a walk over all links.
-const STEP: usize = 1_000;
-/// How long news gather before they are read.
-const GATHER: Duration = Duration::from_millis(10);
 
 /// What labelling needs.
 #[derive(Clone, Debug)]
@@ -178,13 +170,15 @@ impl Labeller {
     /// The answers for a batch; `None`: the classifier failed on something in it.
     async fn ask(&self, links: &[ToLabel]) -> Option<Vec<Answer>> {
         let questions: Vec<Question> = links.iter().map(question).collect();
-        let later: Vec<Option<String>> =
-            links.iter().map(|link| link.expired_url.clone()).collect();
+        let later: Vec<(Option<String>, Verdict)> = { links.iter() }
+            .map(|link| (link.expired_url.clone(), link.verdict))
+            .collect();
         let (classifier, begun) = (Arc::clone(&self.classifier), Instant::now());
         let asked = tokio::task::spawn_blocking(move || {
             let mut answers = classifier.answer(&questions);
-            for (answer, url) in answers.iter_mut().zip(later) {
+            for (answer, (url, before)) in answers.iter_mut().zip(later) {
                 worsen(&mut answer.label.risk, &classifier, url.as_deref());
+                hold(&mut answer.label.risk, &classifier, before);
             }
             answers
         });
@@ -222,6 +216,26 @@ fn worsen(risk: &mut Risk, classifier: &Classifier, expired_url: Option<&str>) {
     }
 }
 
+/// What was blocked `before` stays so while a block list cannot be read: it may stand there.
+fn hold(risk: &mut Risk, classifier: &Classifier, before: Verdict) {
+    if before == Verdict::Malicious
+        && risk.verdict != Verdict::Malicious
+        && !classifier.lists().are_complete()
+    {
+        risk.verdict = Verdict::Malicious;
+        let why = "it was blocked before, and a block list cannot be read now";
+        risk.reasons.insert(0, why.to_owned());
+    }
+}
+
+/// The verdict that the rules come to now, without what links and pages are about.
+pub(super) fn verdict(classifier: &Classifier, link: &ToLabel) -> Verdict {
+    let mut risk = classifier.assess(&link.target).risk;
+    worsen(&mut risk, classifier, link.expired_url.as_deref());
+    hold(&mut risk, classifier, link.verdict);
+    risk.verdict
+}
+
 fn count(judged: &Judged) {
     let decided = match judged.decided {
         None => return, // set aside
@@ -253,95 +267,6 @@ fn set_aside() -> Label {
             reasons: vec!["the classifier could not read this link".to_owned()],
             ..Risk::default()
         },
-    }
-}
-
-/// Labels what has no label of this labeller's rank on the shard at `place`, until `stop`: after
-/// every news, and every so often without.
-pub async fn sweep(
-    labeller: Labeller,
-    place: usize,
-    events: Arc<LinkEvents>,
-    every: Duration,
-    stop: CancellationToken,
-) {
-    let mut backoff = Backoff::default();
-    let (mut news, mut lists) = (events.news(), labeller.lists.subscribe());
-    // Whether the lists changed since all links were looked at.
-    let mut stale = *lists.borrow_and_update() > 0;
-    loop {
-        let step = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            step = step(&labeller, place, &mut stale) => step,
-        };
-        let pause = match step {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => {
-                backoff.reset();
-                every
-            }
-            Err(error) => {
-                telemetry::classify_errors("store", 1);
-                tracing::debug!(place, %error, "links cannot be labelled now");
-                backoff.next()
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => (),
-            // Those who come together are read together.
-            Ok(()) = news.changed() => tokio::time::sleep(GATHER).await,
-            // Whoever lists a host does not wait for the next look.
-            Ok(()) = lists.changed() => stale = true,
-        }
-    }
-}
-
-/// One batch; `true`: there may be more.
-async fn step(labeller: &Labeller, place: usize, stale: &mut bool) -> Result<bool, StoreError> {
-    let Some(member) = labeller.store.members().get(place) else {
-        return Ok(false);
-    };
-    if !member.takes_part() || !member.shard.is_up() {
-        return Ok(false);
-    }
-    if *stale {
-        rescan(labeller, &member.shard).await?;
-        *stale = false;
-    }
-    let rank = labeller.classifier.rank();
-    let links = member.shard.unlabelled(rank, BATCH).await?;
-    let found = links.len();
-    let written = labeller.label(&member.shard, links, false).await?;
-    let backlog = if found < BATCH {
-        0
-    } else {
-        member.shard.label_backlog(rank, classify::COUNTED).await?
-    };
-    telemetry::classify_backlog(place, backlog);
-    // Links that change faster than they are read would else keep this loop spinning.
-    Ok(found == BATCH && written > 0)
-}
-
-/// Judges every link anew whose verdict the changed block lists turn.
-async fn rescan(labeller: &Labeller, shard: &Shard) -> Result<(), StoreError> {
-    let mut after = String::new();
-    loop {
-        let links = shard.to_label_after(&after, STEP).await?;
-        let Some(last) = links.last() else {
-            return Ok(());
-        };
-        after = last.code.to_string();
-        let turned = links.into_iter().filter(|link| {
-            let mut risk = labeller.classifier.assess(&link.target).risk;
-            worsen(&mut risk, &labeller.classifier, link.expired_url.as_deref());
-            risk.verdict != link.verdict
-        });
-        for part in turned.collect::<Vec<_>>().chunks(BATCH) {
-            labeller.label(shard, part.to_vec(), true).await?;
-        }
     }
 }
 
@@ -398,7 +323,6 @@ mod tests {
     use super::*;
     use crate::config::ShardConfig;
     use crate::config::ShardUrl;
-    use crate::domain::label::Verdict;
     use crate::domain::link::LinkFields;
     use crate::domain::link::NewLink;
     use crate::store::Judgement;

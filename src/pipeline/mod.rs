@@ -6,6 +6,7 @@ pub mod feed;
 pub mod heartbeat;
 pub mod label;
 pub mod label_consume;
+pub mod label_sweep;
 pub mod lease;
 pub mod link_ship;
 pub mod outlet;

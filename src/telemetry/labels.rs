@@ -51,6 +51,10 @@ pub(super) const REDIS_ERROR_KINDS: &[&str] = &[
 /// What goes wrong with a batch for the bus.
 pub(super) const SHIP_ERROR_KINDS: &[&str] = &["unavailable", "refused", "wrong_topic"];
 
+/// What labelling fails at.
+pub(super) const CLASSIFY_ERROR_KINDS: &[&str] =
+    &["model", "link", "event", "store", "bus", "fetch"];
+
 /// What goes wrong with a query.
 pub(super) const SHARD_ERROR_KINDS: &[&str] =
     &["unavailable", "no_owner", "not_owner", "refused", "corrupt"];

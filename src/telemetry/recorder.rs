@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::describe::*;
+use super::labels::CLASSIFY_ERROR_KINDS;
 use super::labels::CacheResult;
 use super::labels::CacheTier;
 use super::labels::DropReason;
@@ -108,6 +109,12 @@ fn touch() {
     }
     for what in ["create", "miss"] {
         counter!(RATE_LIMITED.name, "what" => what).increment(0);
+    }
+    for what in CLASSIFY_ERROR_KINDS {
+        counter!(CLASSIFY_ERRORS.name, "what" => *what).increment(0);
+    }
+    for verdict in ["clean", "suspicious", "malicious"] {
+        counter!(CLASSIFY_VERDICTS.name, "verdict" => verdict).increment(0);
     }
     for (metric, kinds) in [
         (REDIS_ERRORS, REDIS_ERROR_KINDS),

@@ -74,6 +74,33 @@ fn lost_helpers_are_degraded() {
 }
 
 #[test]
+fn block_lists_that_cannot_be_used_are_told() {
+    let folder = Folder::new();
+    folder.run(&["keys", "list"]);
+    let with = |lists: &str| {
+        let look = folder.program(&["diagnose", "--json"]);
+        look.env("URLSHORT__CLASSIFY__BLOCKLISTS", lists).done()
+    };
+    folder.write("good.txt", "evil.example\n203.0.113.0/24\n");
+    let done = with("good.txt");
+    check(&done, 0, "healthy");
+    assert_eq!(named(&done, "block lists")["facts"]["entries"], 2);
+    folder.write("odd.txt", "evil.example\nno host at all\n");
+    for (lists, complaint) in [
+        ("good.txt,gone.txt", "gone.txt: "),
+        ("odd.txt", "odd.txt:2: "),
+    ] {
+        let done = with(lists);
+        check(&done, 1, "degraded");
+        let found = named(&done, "block lists");
+        assert!(
+            found["cause"].as_str().unwrap().contains(complaint),
+            "{found}"
+        );
+    }
+}
+
+#[test]
 fn a_shard_file_that_nobody_names_is_told() {
     for (name, other) in [("shard-0.db", "other.db"), ("links.sqlite", "shard-0.db")] {
         let folder = Folder::new();

@@ -54,7 +54,11 @@ fn metrics_are_prometheus_text() {
         let code = app.code_to("https://example.com/");
         app.get(&format!("/{code}"));
         check_metrics(&app.get("/metrics"));
-        check_metrics(&Request::new(app.admin, "GET", "/metrics").send());
+        let own = Request::new(app.admin, "GET", "/metrics").send();
+        check_metrics(&own);
+        // What has not happened yet is a 0 already.
+        let none = "urlshort_classify_errors_total{what=\"model\"} 0";
+        assert!(own.text().contains(none), "{}", own.text());
     });
 }
 

@@ -112,6 +112,22 @@ fn a_suspicious_link_asks_a_person_and_a_confirmation_leads_on() {
             .with("Sec-Fetch-Site", "cross-site");
         assert_eq!(strange.send().status, 403);
         assert_eq!(app.get(&confirm).status, 405);
+        // What a visitor brings along is shown and taken along.
+        app.change(&code, &json!({"query_forward": "keep"}));
+        let went_on = eventually("forwarding", PATIENCE, || {
+            let asked = format!("{path}?a=1&b=%22%3E");
+            let page = app.ask("GET", &asked).with("Accept", "text/html").send();
+            let html = page.text();
+            let (_, form) = html.split_once("action=\"")?;
+            let action = form.split('"').next()?.replace("&amp;", "&");
+            assert_eq!(action, format!("{confirm}?a=1&b=%22%3E"), "{html}");
+            let shown = format!("{}?a=1", SUSPICIOUS.rsplit('/').next()?);
+            html.contains(&shown)
+                .then(|| app.ask("POST", &action).send())
+        });
+        assert_eq!(went_on.status, 303);
+        let target = format!("{SUSPICIOUS}?a=1&b=%22%3E");
+        assert_eq!(went_on.header("location"), Some(target.as_str()));
     });
 }
 
@@ -269,6 +285,46 @@ fn a_block_list_is_read_again_and_turns_links_that_are_there() {
         (app.get(&format!("/{code}")).status == 302).then_some(())
     });
     std::fs::remove_file(&list).unwrap();
+}
+
+#[test]
+fn lists_that_are_gone_hold_what_they_blocked_until_they_are_taken_out_of_the_configuration() {
+    let list = std::env::temp_dir().join(format!("urlshort-it-gone-{}", uuid::Uuid::now_v7()));
+    let data = list.with_extension("data");
+    std::fs::write(&list, "*.listed.example\n").unwrap();
+    let (lists, shard) = (list.display().to_string(), data.display().to_string());
+    let shard = format!("sqlite:{shard}/links.db");
+    let start = |lists: &str| {
+        embedded(&[
+            ("URLSHORT__CLASSIFY__BLOCKLISTS", lists),
+            ("DB_SHARD_0_URL", &shard),
+        ])
+    };
+    let app = start("");
+    let code = app.code_to("https://page.listed.example/a");
+    let status = |app: &TestApp| app.get(&format!("/{code}")).status;
+    labelled(&app, &code);
+    assert_eq!(status(&app), 302);
+    drop(app);
+    // The list is there from the start: what was labelled before is looked at.
+    let app = start(&lists);
+    eventually("the verdict", PATIENCE, || {
+        (status(&app) == 403).then_some(())
+    });
+    drop(app);
+    // It cannot be read: a new target does not free the link, nor does the next start.
+    std::fs::remove_file(&list).unwrap();
+    let app = start(&lists);
+    let fine = app.code_to("https://example.com/fine");
+    labelled(&app, &fine);
+    assert_eq!(status(&app), 403);
+    drop(app);
+    let app = start("");
+    eventually("the way back", PATIENCE, || {
+        (status(&app) == 302).then_some(())
+    });
+    drop(app);
+    std::fs::remove_dir_all(&data).unwrap();
 }
 
 #[test]

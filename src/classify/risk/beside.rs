@@ -8,7 +8,7 @@ use crate::classify::risk::Asking;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
 use crate::classify::risk::known::WordSet;
-use crate::classify::words::Vocabulary;
+use crate::classify::vocabulary::Vocabulary;
 
 /// What people put in front of a name that is taken: `mypaypal`.
 const SHORT: [&str; 12] = [

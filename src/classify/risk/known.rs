@@ -54,6 +54,10 @@ pub(super) struct Known {
     pub(super) carriers: WordSet,
     pub(super) money: WordSet,
     pub(super) banks: WordSet,
+    pub(super) short: WordSet,
+    pub(super) coins: WordSet,
+    pub(super) giveaways: WordSet,
+    pub(super) filelike: WordSet,
 }
 
 /// What stands behind each dot of a host.
@@ -165,6 +169,10 @@ impl Known {
             carriers: list("carriers"),
             money: list("money"),
             banks: list("banks"),
+            short: list("short"),
+            coins: list("coins"),
+            giveaways: list("giveaways"),
+            filelike: list("filelike"),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::classify::risk::RiskRules;
 use crate::classify::risk::SUSPICIOUS;
 use crate::classify::risk::borrowed::decoded;
 use crate::classify::risk::paths::is_open_address;
-use crate::classify::words::Vocabulary;
+use crate::classify::vocabulary::Vocabulary;
 
 /// Addresses in a query that are looked at.
 const MOST_LEADS: usize = 3;

@@ -8,7 +8,7 @@ use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
 use crate::classify::risk::beside::Borrowed;
-use crate::classify::words::Vocabulary;
+use crate::classify::vocabulary::Vocabulary;
 
 /// Names that are one letter away from a brand and yet their own.
 const OWN_NAMES: [&str; 16] = [
@@ -221,6 +221,24 @@ pub(super) fn judge_scripts(name: &Name, found: &mut Found) {
     }
     if name.labels.iter().any(|label| !label.is_ascii()) {
         found.add("the host is written in punycode", 0.1);
+    }
+}
+
+/// Numbers in front of a site that look like an address: `192.168.0.1.example.com`.
+pub(super) fn judge_numbers(name: &Name, found: &mut Found) {
+    let is_number = |label: &String| {
+        let hex = label.strip_prefix("0x").filter(|digits| !digits.is_empty());
+        label.len() < 5
+            && match hex {
+                Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                None => label.bytes().all(|byte| byte.is_ascii_digit()),
+            }
+    };
+    let mut fours = name.below.windows(4);
+    if let Some(four) = fours.find(|four| four.iter().all(is_number)) {
+        let is_hex = four.iter().any(|label| label.starts_with("0x"));
+        let weight = if is_hex { 0.5 } else { 0.3 };
+        found.add("an address in front of another host", weight);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::classify::blocklist::BlockLists;
 use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
+use crate::domain::target::embedded_v4;
 use crate::domain::target::is_private;
 
 /// Ends of pages that a server makes or keeps.
@@ -189,17 +190,30 @@ pub(super) fn judge_address(address: IpAddr, url: &Url, lists: &BlockLists, foun
         found.certain = true;
         found.add(format!("the address is on a block list ({entry})"), 1.0);
     }
-    // Where private targets are allowed at all, addresses are how people name them.
     let resolvers = [[1, 1, 1, 1], [8, 8, 8, 8], [9, 9, 9, 9]];
-    let known = resolvers
+    let is_known = resolvers
         .iter()
         .any(|octets| address == Ipv4Addr::from(*octets));
-    if is_private(address) || known {
+    if is_known {
         return;
     }
-    found.add("an address instead of a host name", 0.5);
+    // Where private targets are allowed at all, addresses are how people name them.
+    let weight = if is_of_a_network(address) { 0.2 } else { 0.5 };
+    found.add("an address instead of a host name", weight);
     if url.port().is_some() {
         found.add("an unusual port", 0.1);
+    }
+}
+
+/// Whether machines of a network of somebody's own have such addresses.
+fn is_of_a_network(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    };
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
@@ -207,7 +221,16 @@ pub(super) fn judge_address(address: IpAddr, url: &Url, lists: &BlockLists, foun
 /// itself below a folder of its own.
 pub(super) fn may_be_a_code(url: &Url) -> bool {
     let mut parts = url.path().split('/').filter(|part| !part.is_empty());
-    let own = ["a", "app", "blog", "help", "pages", "resources", "support"];
+    let own = [
+        "a",
+        "app",
+        "blog",
+        "help",
+        "maps",
+        "pages",
+        "resources",
+        "support",
+    ];
     let Some(first) = parts.next() else {
         return url.query().is_some();
     };

@@ -8,8 +8,9 @@ use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
 use crate::classify::risk::SUSPICIOUS;
+use crate::classify::risk::known::WordSet;
 use crate::classify::risk::names;
-use crate::classify::words::Vocabulary;
+use crate::classify::vocabulary::Vocabulary;
 
 const REASON: &str = "the host is made of words that ask for trust";
 
@@ -79,6 +80,9 @@ impl RiskRules {
         } else if alone_so_far(found, before) && self.is_in_distress(name) {
             found.add("the host is named like a message to a victim", 0.5);
         }
+        if alone_so_far(found, before) {
+            self.judge_pairs(name, asking, found);
+        }
         let end = url.path().rsplit_once('.').map_or("", |(_, end)| end);
         if self.words.runs.contains(end) && (asking.often || words.offers) {
             found.add("a program where a host asks for trust", 0.4);
@@ -115,6 +119,18 @@ impl RiskRules {
             found.add("a word that asks for trust where phishers like to be", most);
         } else if asking.bait == 1 {
             found.add("a word in the host asks for trust", 0.12);
+        }
+    }
+
+    /// Words that say something only together.
+    fn judge_pairs(&self, name: &Name, asking: Asking, found: &mut Found) {
+        let has = |set: &WordSet| name.site.split('-').any(|word| set.contains(word));
+        if asking.bait > 0 && has(&self.words.short) {
+            found.add("a short name with a word that asks for trust", 0.45);
+        } else if has(&self.words.coins) && has(&self.words.giveaways) {
+            found.add("money that is given away", 0.5);
+        } else if asking.bait > 0 && self.words.filelike.contains(name.end.as_str()) {
+            found.add("the host looks like a file", 0.4);
         }
     }
 

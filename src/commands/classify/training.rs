@@ -110,7 +110,7 @@ fn examples(path: &Path) -> Result<(Vec<Example>, Vec<String>), Failure> {
     let mut add = |category: Category, fold: usize, question: &Question, weight: f32| {
         let title = question.title.as_deref();
         let words = words::read(&question.url, title, lexicon.vocabulary());
-        let heard = lexicon.hear(&words, false);
+        let heard = lexicon.hear(&words);
         let with_words_hidden = |why: &str, part: u64| {
             let url = &question.url;
             let hidden =

@@ -18,6 +18,7 @@ use crate::events::links::LinkEvents;
 use crate::pipeline::block_lists;
 use crate::pipeline::label;
 use crate::pipeline::label_consume::LabelConsumer;
+use crate::pipeline::label_sweep;
 use crate::pipeline::lease;
 use crate::pipeline::lease::Work;
 
@@ -41,7 +42,7 @@ pub(super) async fn run(config: Config, backfill: bool, as_json: bool) -> Result
     for member in store.members() {
         let (labeller, events) = (labeller.clone(), Arc::clone(&events));
         let every = config.classify.sweep;
-        let swept = label::sweep(labeller, member.place, events, every, stop.clone());
+        let swept = label_sweep::sweep(labeller, member.place, events, every, stop.clone());
         worker.start("sweep", swept);
     }
     if let Some(kafka) = app::link_bus(&config) {
