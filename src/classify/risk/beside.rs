@@ -7,6 +7,7 @@ use crate::classify::letters::fold;
 use crate::classify::risk::Asking;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
+use crate::classify::risk::known;
 use crate::classify::risk::known::WordSet;
 use crate::classify::vocabulary::Vocabulary;
 
@@ -70,6 +71,7 @@ impl RiskRules {
             .into_iter()
             .chain(Some(name.site.as_str()).filter(|_| !is_site));
         let words = labels.flat_map(|label| label.split('-'));
+        let words = words.map(known::unnumbered);
         let words = words.filter(|word| !brand.contains(word));
         let said = self.said(words.clone(), asking, borrowed, ambiguous);
         let (asks, lured) = if ambiguous {
@@ -90,6 +92,8 @@ impl RiskRules {
             (0.6, " with a word that asks for trust")
         } else if !ambiguous && self.is_misused(name, asking, borrowed, said, vocabulary) {
             (0.55, ", which nobody else uses,")
+        } else if in_path && asking.often && !said.mild && self.brands.is_strict(brand) {
+            (0.5, " in front of a form")
         } else if in_path || lent || asking.cheap {
             (0.4, "")
         } else {
@@ -259,17 +263,26 @@ impl RiskRules {
 
     /// A brand and a word that asks for trust, written as one word.
     pub(super) fn glued(&self, label: &str, name: &Name) -> Option<(&'static str, String)> {
-        self.brands.around(label, 5).find_map(|(brand, rest)| {
+        let around = self.brands.around(label, 4);
+        let mut around =
+            around.filter(|(brand, _)| brand.len() > 4 || self.brands.is_strict(brand));
+        around.find_map(|(brand, rest)| {
             let rest = rest.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
             let asks = |word: &str| {
                 (self.words.bait.contains(word) || self.words.lure.contains(word))
                     && !self.words.company.contains(word)
                     && !self.words.weak.contains(word)
             };
-            let all_bait = rest.len() >= 3 && rest.split('-').all(asks);
+            let mut words = rest.split('-');
+            // Further words may stand apart: `uspstrck-help`.
+            let beside = match label.starts_with(brand) {
+                true => words.next(),
+                false => words.next_back(),
+            };
+            let asks_beside = rest.len() >= 3 && beside.is_some_and(asks);
             let guarded = self.is_guarded(brand);
             let lent = name.lent && !name.account && guarded && SHORT.contains(&rest);
-            ((all_bait || lent) && !self.words.ambiguous.contains(brand))
+            ((asks_beside || lent) && !self.words.ambiguous.contains(brand))
                 .then(|| (brand, rest.to_owned()))
         })
     }

@@ -66,6 +66,15 @@ pub(super) fn ends_of(host: &str) -> impl Iterator<Item = &str> {
     dots.filter_map(|(at, _)| host.get(at + 1..))
 }
 
+/// A word without the number that makes it another host: `secure05b`, `login2`.
+pub(super) fn unnumbered(word: &str) -> &str {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let front = word.strip_suffix(|c: char| c.is_ascii_lowercase());
+    let front = front.filter(|front| front.ends_with(is_digit));
+    let plain = front.unwrap_or(word).trim_end_matches(is_digit);
+    if plain.len() > 3 { plain } else { word }
+}
+
 /// Some words. Nearly every word that is asked for is none of them, which its first two letters
 /// and its length mostly tell without hashing it.
 pub(super) struct WordSet {
@@ -199,6 +208,20 @@ mod tests {
             assert!(known.contains(&format!("{first:?}")), "{line:.40}");
         }
         assert!(!known.contains("{}"), "a list is empty");
+    }
+
+    #[test]
+    fn words_lose_the_numbers_of_hosts() {
+        for (word, plain) in [
+            ("secure05b", "secure"),
+            ("login2", "login"),
+            ("o365", "o365"),
+            ("a1b", "a1b"),
+            ("online", "online"),
+            ("05", "05"),
+        ] {
+            assert_eq!(unnumbered(word), plain);
+        }
     }
 
     #[test]

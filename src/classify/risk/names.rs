@@ -148,7 +148,9 @@ impl RiskRules {
             let plain = token.trim_end_matches(|c: char| c.is_ascii_digit());
             let is_shorter = plain.len() > 4 && plain.len() < token.len();
             let brand = is_shorter.then(|| self.brands.same(plain)).flatten();
-            Some((brand?, Likeness::Same))
+            // What a brand calls the part for its customers: `mydhl`.
+            let mine = || self.brands.same(token.strip_prefix("my")?);
+            Some((brand.or_else(mine)?, Likeness::Same))
         });
         let (brand, likeness) = like?;
         if likeness == Likeness::Typo && self.brands.is_own(brand, token) {

@@ -29,6 +29,27 @@ struct Path<'path> {
     baits: usize,
 }
 
+impl Path<'_> {
+    /// Whether nothing follows the segment at `at` but a language.
+    fn ends_at(&self, at: usize) -> bool {
+        let later = self.segments.get(at + 1..).unwrap_or(&[]);
+        later.iter().all(|part| part.len() == 2) && later.len() < 2
+    }
+
+    /// Whether it is a page where a site keeps its own programs, pictures and styles.
+    fn is_misplaced(&self) -> bool {
+        let two = |one: &[&str]| match one {
+            [
+                "wp-admin",
+                "css" | "js" | "images" | "maint" | "user" | "network",
+            ] => self.is_page,
+            ["wp-includes", _] | ["wp-content", "uploads"] => self.is_script,
+            _ => false,
+        };
+        self.segments.windows(2).any(two)
+    }
+}
+
 impl RiskRules {
     pub(super) fn judge_path(&self, url: &Url, name: Option<&Name>, found: &mut Found) {
         let path = url.path().to_ascii_lowercase();
@@ -121,7 +142,7 @@ impl RiskRules {
             let weight = match (hidden, asks) {
                 (true, true) => 0.55,
                 (true, _) if path.is_page && (path.baits > 0 || path.is_script) => 0.55,
-                (true, _) if !honest && path.is_folder && at + 1 == path.segments.len() => 0.5,
+                (true, _) if !honest && path.is_folder && path.ends_at(at) => 0.5,
                 (_, true) if path.is_page || !honest => 0.5,
                 (_, false) if name.is_none() && path.is_page => 0.5,
                 _ if path.baits > 0 => 0.35,
@@ -172,13 +193,21 @@ impl RiskRules {
         {
             found.add("a page in a folder where no pages belong", 0.3);
         }
+        if path.is_misplaced() {
+            found.add("a page among the files that a site is built of", 0.5);
+        }
         let of_a_user = path.segments.iter().any(|part| part.starts_with('~'));
         let words = path
             .segments
             .iter()
             .flat_map(|part| part.split(['-', '_', '.']));
         let strong = |word: &str| self.words.strong.contains(word);
-        if of_a_user && path.baits > 0 && path.is_page && (path.is_script || { words }.any(strong))
+        let lesson = |word: &str| self.words.trial.contains(word);
+        if of_a_user
+            && path.baits > 0
+            && path.is_page
+            && (path.is_script || words.clone().any(strong))
+            && !{ words }.any(lesson)
         {
             found.add("a form in the folder of a user", 0.5);
         }

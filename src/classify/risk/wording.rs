@@ -8,6 +8,7 @@ use crate::classify::risk::Found;
 use crate::classify::risk::Name;
 use crate::classify::risk::RiskRules;
 use crate::classify::risk::SUSPICIOUS;
+use crate::classify::risk::known;
 use crate::classify::risk::known::WordSet;
 use crate::classify::risk::names;
 use crate::classify::vocabulary::Vocabulary;
@@ -62,7 +63,7 @@ impl RiskRules {
             often: cheap || self.words.often.contains(name.end.as_str()),
             ..Asking::default()
         };
-        for token in name.words() {
+        for token in name.words().map(known::unnumbered) {
             let asks = self.words.bait.contains(token);
             asking.bait += usize::from(asks);
             asking.soft += usize::from(asks && self.words.soft.contains(token));
@@ -137,7 +138,7 @@ impl RiskRules {
     fn wording(&self, name: &Name, vocabulary: &Vocabulary) -> Wording {
         let mut words = Wording::default();
         let (mut strong, mut all_known) = (false, true);
-        for word in name.site.split('-') {
+        for word in name.site.split('-').map(known::unnumbered) {
             let bait = self.words.bait.contains(word);
             let hard = bait && !self.words.soft.contains(word);
             let lure = self.words.lure.contains(word);
