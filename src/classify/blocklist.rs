@@ -152,6 +152,8 @@ impl BlockLists {
         for path in &self.paths {
             let text = match std::fs::metadata(path) {
                 Ok(facts) if facts.len() > LARGEST => Err("it is larger than 256 MiB".to_owned()),
+                // Opening a pipe waits for whoever writes into it.
+                Ok(facts) if !facts.is_file() => Err("it is no file".to_owned()),
                 _ => std::fs::read(path).map_err(|error| error.to_string()),
             };
             match text {
@@ -313,6 +315,12 @@ mod tests {
         let gone = lists.reload();
         assert!(!gone.changed && gone.complaints.len() == 1);
         assert!(lists.reload().complaints.is_empty(), "said once");
+        // Nor does what would be waited for.
+        let pipe = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(pipe.unwrap().success());
+        let odd = lists.reload();
+        assert!(!odd.changed && odd.complaints[0].contains("no file"));
+        std::fs::remove_file(&path).unwrap();
         assert!(lists.blocks("other-host.example").is_some());
     }
 }

@@ -29,7 +29,6 @@ use tokio::time::timeout;
 use url::Host;
 use url::Url;
 
-use crate::classify::Question;
 use crate::classify::page;
 pub use crate::classify::page::Page;
 use crate::domain::target::is_private;
@@ -100,39 +99,48 @@ impl Fetcher {
         }
     }
 
-    /// Gives questions without a title that of their page, where it answers.
-    pub async fn fill_titles(&self, questions: &mut [Question]) {
-        let asked = questions.iter_mut().filter(|one| one.title.is_none());
-        let fetching = asked.map(|question| async move {
-            match self.page(&question.url).await {
-                Ok(page) => {
-                    let text = format!("{} {}", page.title, page.description);
-                    let text = text.trim();
-                    question.title = (!text.is_empty()).then(|| text.to_owned());
-                }
-                Err(error) => {
-                    telemetry::classify_errors("fetch", 1);
-                    tracing::debug!(%error, "a page was not fetched");
-                }
+    /// Title and description of the page behind `url`, where it answers and has any.
+    pub async fn title(&self, url: &str) -> Option<String> {
+        match self.page(url).await {
+            Ok(page) => {
+                let text = format!("{} {}", page.title, page.description);
+                let text = text.trim();
+                (!text.is_empty()).then(|| text.to_owned())
             }
-        });
-        futures_util::future::join_all(fetching).await;
+            Err(error) => {
+                telemetry::classify_errors("fetch", 1);
+                tracing::debug!(%error, "a page was not fetched");
+                None
+            }
+        }
     }
 
-    /// The page behind `url`, within 5 s.
+    /// The page behind `url`, within 5 s from when it is its turn: many pages of one host wait for
+    /// each other, and keep nobody else waiting.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn page(&self, url: &str) -> Result<Page, FetchError> {
+        let url = Url::parse(url).map_err(|error| failed(&error))?;
+        let host = url.host_str().unwrap_or("").to_owned();
+        let turns = self.turns(&host);
+        let _turn = turns.acquire().await.map_err(|error| failed(&error))?;
+        let _place = self.all.acquire().await.map_err(|error| failed(&error))?;
         let late = |_| FetchError::Failed("no page within 5 s".to_owned());
-        let _turn = self.all.acquire().await.map_err(|error| failed(&error))?;
-        timeout(TOTAL, self.follow(url)).await.map_err(late)?
+        let followed = timeout(TOTAL, self.follow(url, &host)).await;
+        followed.map_err(late)?
     }
 
-    async fn follow(&self, url: &str) -> Result<Page, FetchError> {
-        let mut url = Url::parse(url).map_err(|error| failed(&error))?;
+    /// `held`: the host whose turn it is.
+    async fn follow(&self, mut url: Url, held: &str) -> Result<Page, FetchError> {
         for _ in 0..=HOPS {
-            match self.ask(&url).await? {
+            let host = url.host_str().unwrap_or("").to_owned();
+            let turns = (host != held).then(|| self.turns(&host));
+            let _turn = match &turns {
+                Some(turns) => Some(turns.acquire().await.map_err(|error| failed(&error))?),
+                None => None,
+            };
+            match self.ask(&url, host).await? {
                 Said::Page(page) => return Ok(page),
                 Said::Elsewhere(location) => {
                     url = url.join(&location).map_err(|error| failed(&error))?;
@@ -181,11 +189,8 @@ impl Fetcher {
         Ok(addresses)
     }
 
-    async fn ask(&self, url: &Url) -> Result<Said, FetchError> {
+    async fn ask(&self, url: &Url, host: String) -> Result<Said, FetchError> {
         let addresses = self.addresses(url).await?;
-        let host = url.host_str().unwrap_or("").to_owned();
-        let turns = self.turns(&host);
-        let _turn = turns.acquire().await.map_err(|error| failed(&error))?;
         let connecting = timeout(CONNECT, TcpStream::connect(addresses.as_slice())).await;
         let stream = connecting
             .map_err(|error| failed(&error))?
@@ -305,7 +310,7 @@ where
     let kind = text(header::CONTENT_TYPE)
         .unwrap_or_default()
         .to_ascii_lowercase();
-    if !kind.starts_with("text/html") {
+    if kind.split(';').next().map(str::trim) != Some("text/html") {
         return Err(FetchError::Failed("it is no HTML".to_owned()));
     }
     if text(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
@@ -389,6 +394,24 @@ mod tests {
             (page.description.as_str(), page.language.as_str()),
             ("Suppen & mehr", "de")
         );
+    }
+
+    #[tokio::test]
+    async fn a_host_that_hangs_keeps_no_other_waiting() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hangs = format!("http://{}/", silent.local_addr().unwrap());
+        let fetcher = Arc::new(Fetcher::anywhere());
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..2 * AT_ONCE {
+            let (fetcher, hangs) = (Arc::clone(&fetcher), hangs.clone());
+            waiting.spawn(async move { fetcher.page(&hangs).await.is_ok() });
+        }
+        let first = silent.accept().await.unwrap();
+        let (port, _) = server(html("<title>other</title>")).await;
+        let page = fetcher.page(&format!("http://localhost:{port}/")).await;
+        assert_eq!(page.unwrap().title, "other");
+        assert!(waiting.try_join_next().is_none(), "it was waited for");
+        drop(first);
     }
 
     #[tokio::test]

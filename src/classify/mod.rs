@@ -340,6 +340,10 @@ impl Classifier {
                 decided = Decided::KnownSite;
             }
         }
+        if read.url.is_none() {
+            // Whatever words stand in it: nothing is there.
+            shares::set(&mut shares, Category::Other.number(), 1.0);
+        }
         let (best, share) = shares::best_named(&shares);
         let none = shares.get(Category::Other.number()).copied().unwrap_or(0.0);
         let category = Category::from_number(best)

@@ -63,6 +63,10 @@ pub(super) fn verify(folder: &Path) -> Result<HashMap<String, String>, ModelErro
         folder: folder.to_owned(),
         why,
     };
+    if !folder.is_dir() {
+        let why = "there is no such folder; `make model` makes models/all-MiniLM-L6-v2";
+        return Err(wrong(why.to_owned()));
+    }
     let manifest = String::from_utf8_lossy(&read(folder, MANIFEST)?).into_owned();
     let mut sums = HashMap::new();
     for line in manifest.lines().filter(|line| !line.trim().is_empty()) {

@@ -94,6 +94,8 @@ struct Name {
     lent: bool,
     /// Lent, and the name is an account: `somebody.github.io`.
     account: bool,
+    /// Below an end that brands take themselves, and not lent.
+    home: bool,
     /// Below an end that only an office gets: `.gov`, `.gouv.fr`.
     official: bool,
 }
@@ -198,9 +200,14 @@ impl RiskRules {
         let before = at.checked_sub(1).filter(|_| short && !is_lent);
         let sold = before.filter(|at| labels.get(*at).is_some_and(|label| label.contains('-')));
         at = sold.unwrap_or(at); // below a short name: bank-login.cz.com
+        let end = labels.last().map_or("", String::as_str);
+        let site = labels.get(at).map_or("", String::as_str);
+        // A few hosts under other ends are theirs too.
+        let home = names::is_home(end) || self.brands.is_any(&format!("{site}.{end}"));
         Name {
             site: labels.get(at).cloned().unwrap_or_default(),
             below: labels.get(..at).unwrap_or(&[]).to_vec(),
+            home: home && !is_lent,
             end: labels.last().cloned().unwrap_or_default(),
             lent: is_lent,
             account: lent.is_some_and(|lent| self.words.account.contains(lent)),
@@ -225,7 +232,7 @@ impl RiskRules {
             found.add("it leads to another shortener, which hides its target", 0.5);
         }
         let cheap = self.words.cheap.contains(name.end.as_str());
-        let is_own = self.brands.is_any(&name.site) && !name.lent && !cheap;
+        let is_own = name.home && self.brands.is_any(&name.site) && !cheap;
         if cheap {
             found.add(format!("the end .{} is mostly abused", name.end), 0.25);
         }
@@ -429,6 +436,65 @@ mod tests {
             "https://bitcoin-magazine.example/",
             "https://goo.gl/maps/abcdef",
             "https://foro.adobeweb.es/",
+        ] {
+            assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_brand_below_an_end_that_is_not_its_own_is_seen() {
+        for url in [
+            "https://paypal.xyz/signin",
+            "https://secure.paypal.online/signin",
+            "https://facebook.support/appeal",
+            "https://chase.online/logon",
+            "https://usps.help/",
+            "https://netflix.cm/login",
+            "https://itau.online/token",
+        ] {
+            let reason = "where everybody may take it";
+            check(url, Verdict::Suspicious, false, reason);
+        }
+        for url in [
+            "https://www.paypal.com/signin",
+            "https://login.paypal.de/konto",
+            "https://discord.gg/rust",
+            "https://netflix.shop/",
+            "https://linear.app/login",
+            "https://target.blog/recipes",
+        ] {
+            assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
+        }
+    }
+
+    #[test]
+    fn numbered_words_parts_for_customers_and_misplaced_pages_are_seen() {
+        for (url, reason) in [
+            ("https://secure07c-chase.com/web/auth", "chase with a word"),
+            ("https://mydhl-tracking.top/de", "dhl with a word"),
+            ("https://uspstrck-help.com/i", "usps with trck"),
+            ("https://ca-securipass.info/connexion", "in front of a form"),
+            (
+                "http://inn.example/wp-admin/css/colors/mail.php",
+                "built of",
+            ),
+            (
+                "http://inn.example/modules/mod_login/dhl/de/",
+                "dhl and words",
+            ),
+        ] {
+            check(url, Verdict::Suspicious, false, reason);
+        }
+        for url in [
+            "https://uni.example/~student/login-tutorial.html",
+            "https://mydhl.express.dhl/de/de/home.html",
+            "https://inn.example/wp-content/uploads/2024/05/menu.html",
+            "https://inn.example/wp-admin/admin.php",
+            "https://inn.example/modules/mod_login/de/",
+            "https://docs.inn.example/plugins/paypal/index.html",
+            "https://inn.example/images/paypal.html",
+            "https://shop.example/paiement/paypal",
+            "https://my-login-demo.netlify.app/",
         ] {
             assert_eq!(assess(url).risk.verdict, Verdict::Clean, "{url}");
         }

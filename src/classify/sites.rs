@@ -6,6 +6,14 @@ use crate::domain::label::Category;
 
 const HOSTS: &str = include_str!("data/hosts.txt");
 
+/// Countries whose ends the owners of a name take; under others somebody else often has it.
+const COUNTRIES: [&str; 62] = [
+    "ae", "ar", "at", "au", "be", "bg", "br", "ca", "ch", "cl", "cn", "co", "cz", "de", "dk", "ee",
+    "eg", "es", "eu", "fi", "fr", "gr", "hk", "hr", "hu", "id", "ie", "il", "in", "is", "it", "jp",
+    "kr", "lt", "lu", "lv", "ma", "mx", "my", "nl", "no", "nz", "pe", "ph", "pl", "pt", "ro", "rs",
+    "sa", "se", "sg", "si", "sk", "th", "tr", "tw", "ua", "uk", "us", "uy", "vn", "za",
+];
+
 /// How sure a site's category is where its page says nothing else, and where it does.
 const SURE: f32 = 0.92;
 const CONTRADICTED: f32 = 0.8;
@@ -99,11 +107,8 @@ impl Default for Sites {
 
 /// Whether a registry's end is `com`, that of a country, or the commercial one below it.
 fn is_of_a_country(end: &str) -> bool {
-    let country = end
-        .strip_prefix("co.")
-        .or_else(|| end.strip_prefix("com."))
-        .unwrap_or(end);
-    end == "com" || country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_lowercase())
+    let country = { end.strip_prefix("co.") }.or_else(|| end.strip_prefix("com."));
+    end == "com" || COUNTRIES.binary_search(&country.unwrap_or(end)).is_ok()
 }
 
 /// The entries of the list.
@@ -192,6 +197,8 @@ mod tests {
             "target.pl",
             "google.example",
             "amazon.shop",
+            "amazon.cm",
+            "ikea.com.tk",
             "amazon.com.login.example",
             "notgithub.com",
             "github.com.evil.example",

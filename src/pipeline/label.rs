@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
@@ -108,7 +110,7 @@ impl Labeller {
 
     /// Labels links again by what their pages say, behind the verdicts: pages that hang must not
     /// keep a dangerous link open. Where too many wait already, the addresses have to do.
-    fn read_pages(&self, shard: &Shard, mut links: Vec<ToLabel>, force: bool) {
+    fn read_pages(&self, shard: &Shard, links: Vec<ToLabel>, force: bool) {
         let Some(fetcher) = self.fetcher.clone().filter(|_| !links.is_empty()) else {
             return;
         };
@@ -118,17 +120,27 @@ impl Labeller {
         };
         let (labeller, shard) = (self.clone(), shard.clone());
         drop(tokio::spawn(async move {
-            let mut questions: Vec<Question> = links.iter().map(question).collect();
-            fetcher.fill_titles(&mut questions).await;
-            for (link, question) in links.iter_mut().zip(questions) {
-                link.title = question.title;
-            }
-            links.retain(|link| link.title.is_some());
-            // They are counted already.
-            let judged = labeller.judge(links).await;
-            // What changed meanwhile has another version, and is asked about anew.
-            if let Err(error) = labeller.write(&shard, &judged, force).await {
-                tracing::debug!(%error, "what pages say is not written down");
+            let pages = links.into_iter().map(|mut link| {
+                let fetcher = &fetcher;
+                async move {
+                    link.title = fetcher.title(&link.target).await;
+                    link
+                }
+            });
+            // Each is written down as it comes: nobody waits for the slowest.
+            let pages: FuturesUnordered<_> = pages.collect();
+            let mut read = pages.ready_chunks(BATCH);
+            while let Some(mut links) = read.next().await {
+                links.retain(|link| link.title.is_some());
+                if links.is_empty() {
+                    continue;
+                }
+                // They are counted already.
+                let judged = labeller.judge(links).await;
+                // What changed meanwhile has another version, and is asked about anew.
+                if let Err(error) = labeller.write(&shard, &judged, force).await {
+                    tracing::debug!(%error, "what pages say is not written down");
+                }
             }
             drop(turn);
         }));
@@ -270,6 +282,15 @@ fn set_aside() -> Label {
     }
 }
 
+/// What labelling everything again came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backfilled {
+    /// Links with a new label.
+    pub labelled: usize,
+    /// Links that were blocked and are not any more.
+    pub freed: usize,
+}
+
 /// Labels every link of `shard`, whoever did before; `progress` is told after each batch.
 ///
 /// # Errors
@@ -278,16 +299,21 @@ pub async fn backfill(
     labeller: &Labeller,
     shard: &Shard,
     mut progress: impl FnMut(usize),
-) -> Result<usize, StoreError> {
-    let (mut after, mut written) = (String::new(), 0);
+) -> Result<Backfilled, StoreError> {
+    let (mut after, mut done) = (String::new(), Backfilled::default());
     loop {
         let links = shard.to_label_after(&after, BATCH).await?;
         let Some(last) = links.last() else {
-            return Ok(written);
+            return Ok(done);
         };
         after = last.code.to_string();
         let read = links.len();
-        written += labeller.label(shard, links, true).await?;
+        let is_blocked = |verdict| verdict == Verdict::Malicious;
+        let freed = { links.iter() }.filter(|link| {
+            is_blocked(link.verdict) && !is_blocked(verdict(&labeller.classifier, link))
+        });
+        done.freed += freed.count();
+        done.labelled += labeller.label(shard, links, true).await?;
         labeller.pages_read().await;
         progress(read);
     }

@@ -92,6 +92,8 @@ impl RiskRules {
             (0.6, " with a word that asks for trust")
         } else if !ambiguous && self.is_misused(name, asking, borrowed, said, vocabulary) {
             (0.55, ", which nobody else uses,")
+        } else if !is_site && (asking.often || asking.cheap) && self.brands.is_strict(brand) {
+            (0.5, " in front of another site")
         } else if in_path && asking.often && !said.mild && self.brands.is_strict(brand) {
             (0.5, " in front of a form")
         } else if in_path || lent || asking.cheap {
@@ -163,7 +165,7 @@ impl RiskRules {
             && self.is_beside(words(), anything, strict, said.doubted)
     }
 
-    fn is_guarded(&self, brand: &str) -> bool {
+    pub(super) fn is_guarded(&self, brand: &str) -> bool {
         self.brands.is_strict(brand) || self.words.guarded.contains(brand)
     }
 
@@ -316,7 +318,7 @@ impl RiskRules {
     /// Whether any word of the path asks for trust.
     pub(super) fn asks_in_path(&self, url: &Url) -> bool {
         let mut words = url.path().split(['/', '-', '_', '.']);
-        words.any(|word| self.words.bait.contains(word))
+        words.any(|word| self.words.bait.contains(word) || self.words.entry.contains(word))
     }
 
     /// Whether a label anybody can have is a mailbox and a word that asks for trust in one word.

@@ -70,7 +70,10 @@ impl RiskRules {
             || (lent || name.is_none())
                 && url.query_pairs().any(|(_, value)| names_somebody(&value));
         if of_somebody {
-            let weight = if lent { 0.5 } else { 0.4 };
+            let is_page = [".php", ".html", ".htm"]
+                .iter()
+                .any(|end| url.path().ends_with(end));
+            let weight = if lent || is_page { 0.5 } else { 0.4 };
             found.add("the address of somebody is carried along", weight);
         }
     }

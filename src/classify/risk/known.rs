@@ -58,6 +58,8 @@ pub(super) struct Known {
     pub(super) coins: WordSet,
     pub(super) giveaways: WordSet,
     pub(super) filelike: WordSet,
+    pub(super) entry: WordSet,
+    pub(super) helping: WordSet,
 }
 
 /// What stands behind each dot of a host.
@@ -182,6 +184,8 @@ impl Known {
             coins: list("coins"),
             giveaways: list("giveaways"),
             filelike: list("filelike"),
+            entry: list("entry"),
+            helping: list("helping"),
         }
     }
 

@@ -21,6 +21,22 @@ const ENDS: [&str; 10] = [
     "com", "net", "org", "de", "co", "fr", "es", "it", "pt", "io",
 ];
 
+/// Ends of countries that are sold to anybody, mostly for how they look.
+const SOLD_ENDS: [&str; 12] = [
+    "cm", "cc", "pw", "ws", "su", "to", "nu", "la", "st", "vg", "gs", "ms",
+];
+
+/// Ends that phishers like and young firms too.
+const HONEST_ENDS: [&str; 6] = ["app", "site", "space", "world", "systems", "agency"];
+
+/// Whether brands take an end themselves: one of all, or that of a country.
+pub(super) fn is_home(end: &str) -> bool {
+    matches!(
+        end,
+        "com" | "net" | "org" | "edu" | "gov" | "int" | "mil" | "bank" | "coop" | "cloud" | "dev"
+    ) || end.len() == 2 && !SOLD_ENDS.contains(&end)
+}
+
 impl RiskRules {
     pub(super) fn judge_brands(
         &self,
@@ -83,8 +99,7 @@ impl RiskRules {
                 continue;
             };
             if self.brands.is_own(brand, &name.site) && likeness == Likeness::Same && is_site {
-                // The brand's own name under an end that is mostly abused, or on a lent host.
-                let weight = if name.account { 0.3 } else { 0.4 };
+                let weight = self.taken(name, asking, brand, in_path);
                 found.add(
                     format!("the name {brand} where everybody may take it"),
                     weight,
@@ -120,7 +135,10 @@ impl RiskRules {
                     // One letter makes many a word of a name that is a word itself.
                     let weak = hyphen || self.words.ambiguous.contains(brand);
                     let weight = match asking.bait > 0 || in_path {
+                        _ if hyphen && !is_site && asking.often => 0.5,
                         _ if weak && asking.bait == 0 => 0.3,
+                        // At home it writes itself so.
+                        _ if hyphen && name.end.len() == 2 => 0.3,
                         true => 0.75,
                         false if known => 0.55,
                         false => 0.4,
@@ -139,6 +157,23 @@ impl RiskRules {
                 }
             }
             return;
+        }
+    }
+
+    /// How much it counts that a brand's own name stands on a lent host, or under an end that is
+    /// mostly abused or that anybody takes.
+    fn taken(&self, name: &Name, asking: Asking, brand: &str, in_path: bool) -> f32 {
+        let ambiguous = self.words.ambiguous.contains(brand);
+        let helps = self.words.helping.contains(name.end.as_str());
+        let asks = in_path || asking.bait > 0 || helps;
+        let sold = SOLD_ENDS.contains(&name.end.as_str());
+        match (asks, ambiguous) {
+            _ if name.account => 0.3,
+            _ if name.lent || asking.cheap => 0.4,
+            (true, false) => 0.55,
+            (true, true) if asking.often && !HONEST_ENDS.contains(&name.end.as_str()) => 0.5,
+            (false, false) if (asking.often || sold) && self.is_guarded(brand) => 0.5,
+            _ => 0.25,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the path, the fragment and an address in place of a host say.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
@@ -36,6 +37,16 @@ impl Path<'_> {
         later.iter().all(|part| part.len() == 2) && later.len() < 2
     }
 
+    /// Whether the folder at `at` lies where a site has pictures and programs, but no pages.
+    fn is_left_behind(&self, at: usize) -> bool {
+        let holds_none = |part: &&str| {
+            let programs = ["wp-includes", "wp-content", "wp-admin", ".well-known"];
+            let files = ["tmp", "cache", "images", "img", "css", "js", "templates"];
+            programs.contains(part) || files.contains(part)
+        };
+        at + 1 < self.segments.len() && self.segments.iter().take(at).any(holds_none)
+    }
+
     /// Whether it is a page where a site keeps its own programs, pictures and styles.
     fn is_misplaced(&self) -> bool {
         let two = |one: &[&str]| match one {
@@ -58,7 +69,7 @@ impl RiskRules {
             .last()
             .map_or(Vec::new(), |last| last.split('.').collect());
         self.judge_file(&file, found);
-        if name.is_some_and(|name| self.brands.is_any(&name.site) && !name.lent) {
+        if name.is_some_and(|name| self.brands.is_any(&name.site) && name.home) {
             return;
         }
         let words = segments.iter().flat_map(|part| part.split(['-', '_', '.']));
@@ -70,7 +81,7 @@ impl RiskRules {
             segments,
         };
         self.judge_brand_in_path(&path, name, found);
-        self.judge_folders(&path, found);
+        self.judge_folders(&path, name, found);
         let cheap = name.is_some_and(|name| self.words.cheap.contains(name.end.as_str()));
         if cheap && path.baits > 1 {
             found.add("words that ask for trust under an end mostly abused", 0.35);
@@ -81,6 +92,12 @@ impl RiskRules {
         let odd = cheap && (random || parts().any(is_unspeakable));
         if random && path.baits > 1 || (wild || odd) && path.baits > 0 {
             found.add("words that ask for trust below a name that is none", 0.55);
+        }
+        let is_kit = |(key, value): (Cow<'_, str>, Cow<'_, str>)| {
+            key == "cmd" && (value.starts_with("login_submit") || value.starts_with("_login"))
+        };
+        if url.query_pairs().any(is_kit) {
+            found.add("a query that kits of phishers send", 0.5);
         }
         if url.scheme() == "http" && path.baits > 0 {
             found.add("a form without encryption", 0.12);
@@ -113,7 +130,7 @@ impl RiskRules {
             && later
                 .iter()
                 .flat_map(|part| part.split(['-', '_', '.']))
-                .any(|word| self.words.strong.contains(word))
+                .any(|word| self.is_entry(word))
         {
             found.add(
                 format!("{host} and words that ask for trust in the path"),
@@ -131,7 +148,9 @@ impl RiskRules {
             };
             let later = path.segments.get(at..).unwrap_or(&[]);
             let words = || later.iter().flat_map(|part| part.split(['-', '_', '.']));
-            let asks = words().any(|word| self.words.strong.contains(word));
+            let before = path.segments.get(..at).unwrap_or(&[]);
+            let asks = words().any(|word| self.is_entry(word))
+                || before.iter().any(|part| self.is_entry(part));
             let hidden = path
                 .segments
                 .iter()
@@ -143,6 +162,7 @@ impl RiskRules {
                 (true, true) => 0.55,
                 (true, _) if path.is_page && (path.baits > 0 || path.is_script) => 0.55,
                 (true, _) if !honest && path.is_folder && path.ends_at(at) => 0.5,
+                (true, _) if !honest && path.is_page && path.is_left_behind(at) => 0.5,
                 (_, true) if path.is_page || !honest => 0.5,
                 (_, false) if name.is_none() && path.is_page => 0.5,
                 _ if path.baits > 0 => 0.35,
@@ -154,6 +174,11 @@ impl RiskRules {
             );
             return;
         }
+    }
+
+    /// Whether a word of a path leads to a form.
+    fn is_entry(&self, word: &str) -> bool {
+        self.words.strong.contains(word) || self.words.entry.contains(word)
     }
 
     /// The whole address of a brand: `www.chase.com`.
@@ -174,7 +199,7 @@ impl RiskRules {
     }
 
     /// Pages in folders that hold parts of a site: somebody else left them there.
-    fn judge_folders(&self, path: &Path<'_>, found: &mut Found) {
+    fn judge_folders(&self, path: &Path<'_>, name: Option<&Name>, found: &mut Found) {
         let inside = [
             "wp-includes",
             "wp-content",
@@ -204,6 +229,7 @@ impl RiskRules {
         let strong = |word: &str| self.words.strong.contains(word);
         let lesson = |word: &str| self.words.trial.contains(word);
         if of_a_user
+            && !name.is_some_and(|name| name.official)
             && path.baits > 0
             && path.is_page
             && (path.is_script || words.clone().any(strong))

@@ -69,6 +69,7 @@ impl RiskRules {
             asking.soft += usize::from(asks && self.words.soft.contains(token));
         }
         asking.bait += usize::from(self.is_torn(&name.site));
+        asking.bait += usize::from(self.words.helping.contains(name.end.as_str()));
         let words = self.wording(name, vocabulary);
         let before = found.fired.len();
         self.judge_brands(name, asking, url, vocabulary, found);
@@ -82,7 +83,7 @@ impl RiskRules {
             found.add("the host is named like a message to a victim", 0.5);
         }
         if alone_so_far(found, before) {
-            self.judge_pairs(name, asking, found);
+            self.judge_pairs(name, asking, words.lures, found);
         }
         let end = url.path().rsplit_once('.').map_or("", |(_, end)| end);
         if self.words.runs.contains(end) && (asking.often || words.offers) {
@@ -124,15 +125,27 @@ impl RiskRules {
     }
 
     /// Words that say something only together.
-    fn judge_pairs(&self, name: &Name, asking: Asking, found: &mut Found) {
+    fn judge_pairs(&self, name: &Name, asking: Asking, lures: usize, found: &mut Found) {
         let has = |set: &WordSet| name.site.split('-').any(|word| set.contains(word));
-        if asking.bait > 0 && has(&self.words.short) {
+        let asks = asking.bait > 0 || lures > 0 && asking.often;
+        if asks && has(&self.words.short) {
             found.add("a short name with a word that asks for trust", 0.45);
         } else if has(&self.words.coins) && has(&self.words.giveaways) {
             found.add("money that is given away", 0.5);
         } else if asking.bait > 0 && self.words.filelike.contains(name.end.as_str()) {
             found.add("the host looks like a file", 0.4);
+        } else if name.lent && !name.account && !has(&self.words.trial) && self.is_glued(name) {
+            found.add("a word that asks for trust glued to another", 0.4);
         }
+    }
+
+    /// Whether a word that only forms have stands at the end of a longer one: `mailverify`.
+    fn is_glued(&self, name: &Name) -> bool {
+        let strong = |word: &str| {
+            let mut ends = (4..word.len().saturating_sub(4)).filter_map(|at| word.get(at..));
+            ends.any(|end| self.words.strong.contains(end))
+        };
+        name.site.split('-').any(strong)
     }
 
     fn wording(&self, name: &Name, vocabulary: &Vocabulary) -> Wording {

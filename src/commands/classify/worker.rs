@@ -94,25 +94,33 @@ async fn everything(config: &Config, as_json: bool) -> Result<(), Failure> {
     }
     let bar = report::progress(total, "links", as_json);
     let begun = Instant::now();
-    let mut labelled = 0;
+    let (mut labelled, mut freed) = (0, 0);
     for member in store.members() {
         let place = member.place;
         let done = label::backfill(&labeller, &member.shard, |read| bar.inc(read as u64)).await;
-        labelled += done.map_err(|error| {
+        let done = done.map_err(|error| {
             Failure::Unavailable(format!(
                 "shard {place}: {error}; labels up to here are kept"
             ))
         })?;
+        labelled += done.labelled;
+        freed += done.freed;
     }
     bar.finish_and_clear();
     let (model, seconds) = (classifier.name(), begun.elapsed().as_secs_f64());
     if as_json {
         report::json(&json!({
-            "schema_version": 1, "labelled": labelled, "model": model, "seconds": seconds,
+            "schema_version": 1, "labelled": labelled, "unblocked": freed, "model": model, "seconds": seconds,
         }));
     } else {
         report::line(&format!(
             "{labelled} links labelled by {model} in {seconds:.1} s"
+        ));
+    }
+    if freed > 0 && !classifier.lists().are_any() {
+        report::note(&format!(
+            "{freed} links that were blocked are not any more, and no block lists are configured \
+             here; if the service has some, name its configuration with --config and run this again"
         ));
     }
     store.close().await;
