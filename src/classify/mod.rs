@@ -107,6 +107,7 @@ struct Read {
     url: Option<Url>,
     words: Words,
     /// What the page of a well-known site says of itself.
+    #[cfg(feature = "classify")]
     page: Option<Words>,
     features: Features,
     spoke: Vec<Spoke>,
@@ -289,6 +290,7 @@ impl Classifier {
         Read {
             url,
             words,
+            #[cfg(feature = "classify")]
             page,
             features,
             spoke,

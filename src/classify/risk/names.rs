@@ -11,9 +11,24 @@ use crate::classify::risk::beside::Borrowed;
 use crate::classify::vocabulary::Vocabulary;
 
 /// Names that are one letter away from a brand and yet their own.
-const OWN_NAMES: [&str; 16] = [
-    "telegra", "rankia", "paypay", "goggle", "discard", "steamy", "amazone", "targets", "chased",
-    "revolt", "ledgers", "strip", "stripes", "hermed", "lithub", "link4din",
+const OWN_NAMES: [&str; 17] = [
+    "telegra",
+    "rankia",
+    "paypay",
+    "goggle",
+    "discard",
+    "steamy",
+    "amazone",
+    "targets",
+    "chased",
+    "revolt",
+    "ledgers",
+    "strip",
+    "stripes",
+    "hermed",
+    "lithub",
+    "link4din",
+    "casarural",
 ];
 
 /// Ends that brands have.
