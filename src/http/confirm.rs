@@ -34,9 +34,7 @@ pub(super) async fn answer(
         Decision::Follow | Decision::Confirm => (),
         Decision::NotFound => return Err(redirect::missed(state, request, now)),
         Decision::Gone | Decision::Instead(_) => return Err(redirect::gone(&entry)),
-        Decision::Malicious | Decision::Legal => {
-            return Err(redirect::held(&entry, request.query_string()));
-        }
+        Decision::Malicious | Decision::Legal => return Err(redirect::held(&entry, "")),
     }
     let mut response = redirect::count_and_redirect(state, worker, request, &entry, now).await?;
     *response.status_mut() = StatusCode::SEE_OTHER;

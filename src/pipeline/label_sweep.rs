@@ -60,9 +60,19 @@ impl Walk {
         };
         let links = shard.to_label_after(after, STEP).await?;
         let last = links.last().map(|link| link.code.to_string());
-        let turned = { links.into_iter() }
-            .filter(|link| label::verdict(&labeller.classifier, link) != link.verdict);
-        for part in turned.collect::<Vec<_>>().chunks(BATCH) {
+        // A thousand verdicts take milliseconds: not on a thread that serves.
+        let classifier = Arc::clone(&labeller.classifier);
+        let turned = tokio::task::spawn_blocking(move || {
+            let turned = { links.into_iter() }
+                .filter(|link| label::verdict(&classifier, link) != link.verdict);
+            turned.collect::<Vec<_>>()
+        });
+        let turned = turned.await.unwrap_or_else(|error| {
+            telemetry::classify_errors("link", 1);
+            tracing::error!(%error, "the rules fail on a link; its neighbours keep their verdicts");
+            Vec::new()
+        });
+        for part in turned.chunks(BATCH) {
             labeller.label(shard, part.to_vec(), true).await?;
         }
         self.after = last;

@@ -126,7 +126,7 @@ impl RiskRules {
         let is_plain = |word: &str| self.is_plain(word, doubted);
         let hard = |word: &str| self.words.is_hard(word) && !is_plain(word);
         let mut parts = borrowed.label.split('-');
-        let forms = parts.any(|word| self.ends_strong(word));
+        let forms = parts.any(|word| self.ends_strong(word, 1, 6));
         Said {
             lures,
             faint,
@@ -229,10 +229,11 @@ impl RiskRules {
             || (SHORTEST_HALF..word.len()).any(halves)
     }
 
-    /// Whether a word ends in one that only forms have: `kontoverifizierung`.
-    fn ends_strong(&self, word: &str) -> bool {
-        let mut ends = (1..word.len()).filter_map(|at| word.get(at..));
-        ends.any(|end| end.len() > 5 && self.words.strong.contains(end))
+    /// Whether a word ends in one of `least` letters or more that only forms have, behind `front`
+    /// letters or more: `kontoverifizierung`.
+    pub(super) fn ends_strong(&self, word: &str, front: usize, least: usize) -> bool {
+        let mut ends = (front..word.len()).filter_map(|at| word.get(at..));
+        ends.any(|end| end.len() >= least && self.words.strong.contains(end))
     }
 
     /// Whether what stands beside a name is not what its owner would put there.

@@ -70,10 +70,11 @@ impl RiskRules {
             || (lent || name.is_none())
                 && url.query_pairs().any(|(_, value)| names_somebody(&value));
         if of_somebody {
-            let is_page = [".php", ".html", ".htm"]
-                .iter()
-                .any(|end| url.path().ends_with(end));
-            let weight = if lent || is_page { 0.5 } else { 0.4 };
+            let weight = if lent || is_page(url.path()) {
+                0.5
+            } else {
+                0.4
+            };
             found.add("the address of somebody is carried along", weight);
         }
     }
@@ -119,14 +120,11 @@ impl RiskRules {
     /// A page that asks for trust, among files that anybody may leave there.
     fn judge_store(&self, url: &Url, found: &mut Found) {
         let path = url.path().to_ascii_lowercase();
-        let is_page = [".html", ".htm", ".php"]
-            .iter()
-            .any(|end| path.ends_with(end));
         let asks = |word: &str| self.words.is_hard(word) || word == "secure";
         let file = path.rsplit('/').next().unwrap_or("");
         let brand = self.brands.same(file.split('.').next().unwrap_or(""));
         let named = brand.is_some_and(|brand| !self.words.ambiguous.contains(brand));
-        if is_page && (named || path.split(['/', '-', '_', '.']).any(asks)) {
+        if is_page(&path) && (named || path.split(['/', '-', '_', '.']).any(asks)) {
             found.add("a page that asks for trust in a store of files", 0.55);
         }
     }
@@ -156,6 +154,13 @@ pub(super) fn labels_behind_a_bucket(host: &str) -> Option<usize> {
     let mut labels = host.strip_suffix(".amazonaws.com")?.split('.');
     labels.find(|label| is_store(label))?;
     Some(labels.count() + 3)
+}
+
+/// Whether a path ends in the name of a page.
+fn is_page(path: &str) -> bool {
+    [".html", ".htm", ".php"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 /// Whether text is the address of a mailbox, as it is or in base64.

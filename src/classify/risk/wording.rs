@@ -134,18 +134,17 @@ impl RiskRules {
             found.add("money that is given away", 0.5);
         } else if asking.bait > 0 && self.words.filelike.contains(name.end.as_str()) {
             found.add("the host looks like a file", 0.4);
-        } else if name.lent && !name.account && !has(&self.words.trial) && self.is_glued(name) {
+        } else if name.lent
+            && !name.account
+            && !has(&self.words.trial)
+            && name
+                .site
+                .split('-')
+                .any(|word| self.ends_strong(word, 4, 5))
+        {
+            // `mailverify`
             found.add("a word that asks for trust glued to another", 0.4);
         }
-    }
-
-    /// Whether a word that only forms have stands at the end of a longer one: `mailverify`.
-    fn is_glued(&self, name: &Name) -> bool {
-        let strong = |word: &str| {
-            let mut ends = (4..word.len().saturating_sub(4)).filter_map(|at| word.get(at..));
-            ends.any(|end| self.words.strong.contains(end))
-        };
-        name.site.split('-').any(strong)
     }
 
     fn wording(&self, name: &Name, vocabulary: &Vocabulary) -> Wording {
